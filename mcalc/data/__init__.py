@@ -1,0 +1,1 @@
+"""Where ROIs come from: data sets, their catalog, and all of DICOM."""

@@ -1,0 +1,134 @@
+"""Stage `catalog`: one row for each ROI that can be read, one for each that cannot."""
+
+import hashlib
+import os
+from collections import Counter
+from pathlib import Path
+
+from mcalc import records
+from mcalc.data.datasets import cbis_ddsm, folder
+from mcalc.errors import DataError
+from mcalc.progress import Progress, silent
+
+DATASETS = ("phantom", "cbis_ddsm", "folder")
+
+
+def write_catalog(
+    root: str | os.PathLike,
+    *,
+    dataset: str,
+    catalog: str | os.PathLike,
+    rejected: str | os.PathLike,
+    shards: int = 1,
+    patients: str | os.PathLike | None = None,
+    benign_without_callback: str = "benign",
+    progress: Progress = silent,
+) -> str:
+    """List a data set's ROIs into `catalog` (CATALOG) and those set aside into `rejected`.
+
+    Parameters
+    ----------
+    root : path
+        The data set's folder.
+    dataset : {'phantom', 'cbis_ddsm', 'folder'}
+        How the folder is laid out; a phantom is laid out as CBIS-DDSM is.
+    catalog, rejected : path
+        The tables to write.
+    shards : int
+        Number of parts in which later stages work; a ROI's part follows from its id alone.
+    patients : path, optional
+        The table of patient ids of a `folder` data set.
+    benign_without_callback : {'benign', 'drop'}
+        What to do with CBIS-DDSM's findings that needed no biopsy.
+    progress : callable, optional
+        Wraps the rows while their files are read, to show a progress bar.
+
+    Returns
+    -------
+    str
+        One line that says what was found.
+
+    Raises
+    ------
+    DataError
+        If the folder or its tables cannot be used, or a class has no ROI.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; set dataset.root to the data set's folder.")
+    if dataset == "folder":
+        found, aside = folder.list_rois(root, patients=Path(patients) if patients else None)
+    else:
+        found, aside = cbis_ddsm.list_rois(root, progress=progress)
+    wanted = [row for row in found if not _is_dropped(row, benign_without_callback)]
+    kept, duplicates = _without_duplicates(wanted)
+    aside += duplicates
+    _check_classes(kept, aside, root)
+    for row in kept:
+        row.update(dataset=dataset, sha256=_sha256(row["source"]), shard=shard_of(row, shards))
+    records.write(kept, catalog, records.CATALOG)
+    aside = [row | {"stage": "catalog"} for row in aside]
+    records.write(aside, rejected, records.REJECTED)
+    return _summary(kept, aside, len(found) - len(wanted))
+
+
+def shard_of(row: dict, shards: int) -> int:
+    """Return the part (0 to `shards` - 1) a ROI belongs to, whatever other ROIs there are."""
+    digest = hashlib.sha256(row["roi_id"].encode()).digest()
+    return int.from_bytes(digest[:8]) % shards
+
+
+def _is_dropped(row: dict, benign_without_callback: str) -> bool:
+    return benign_without_callback == "drop" and row["pathology"] == "BENIGN_WITHOUT_CALLBACK"
+
+
+def _without_duplicates(rows: list[dict]) -> tuple[list[dict], list[dict]]:
+    kept, duplicates = {}, []
+    for row in rows:
+        first = kept.setdefault(row["roi_id"], row)
+        if first is not row:
+            duplicates.append(
+                {
+                    "roi_id": row["roi_id"],
+                    "source": row["source"],
+                    "reason": "duplicate_id",
+                    "detail": f"{first['source']} has the same id",
+                }
+            )
+    return list(kept.values()), duplicates
+
+
+def _check_classes(rows: list[dict], aside: list[dict], root: Path) -> None:
+    counts = Counter(row["label"] for row in rows)
+    for label in records.LABELS:
+        if not counts[label]:
+            message = (
+                f"{root}: no {label} ROI can be read among {len(rows)}; both classes are needed"
+            )
+            if aside:
+                reason, many = Counter(row["reason"] for row in aside).most_common(1)[0]
+                example = next(row for row in aside if row["reason"] == reason)
+                message += (
+                    f" ({len(aside)} were set aside, {many} of them as {reason}, "
+                    f"such as {example['roi_id']}: {example['detail']})"
+                )
+            raise DataError(message + ".")
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _summary(rows: list[dict], aside: list[dict], dropped: int) -> str:
+    labels = Counter(row["label"] for row in rows)
+    patients = len({row["patient_id"] for row in rows} - {""})
+    text = f"{len(rows)} ROIs of {patients} patients: {labels['benign']} benign, "
+    text += f"{labels['malignant']} malignant"
+    if dropped:
+        text += f"; {dropped} benign without callback dropped as configured"
+    if aside:
+        reasons = Counter(row["reason"] for row in aside)
+        text += f"; {len(aside)} set aside ("
+        text += ", ".join(f"{many} {reason}" for reason, many in reasons.items()) + ")"
+    return text

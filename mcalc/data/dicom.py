@@ -1,0 +1,161 @@
+"""All of DICOM: telling a crop from a mask, reading pixels, writing secondary captures."""
+
+import hashlib
+import os
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SecondaryCaptureImageStorage
+
+from mcalc.errors import DataError
+
+# A mask holds two values; a crop of film holds thousands. The line lies far from both.
+MASK_MAX_VALUES = 2
+
+
+def read_dicom(path: str | os.PathLike) -> np.ndarray:
+    """Read the pixels of a single-frame grey DICOM image, bright tissue on dark ground.
+
+    Parameters
+    ----------
+    path : path
+        A DICOM file in any transfer syntax that pydicom, pylibjpeg or gdcm decode.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns), uint8 or uint16
+        Stored values after the modality LUT (0028,1052-1053, 0028,3000), shifted to start at
+        zero where they would be negative; MONOCHROME1 (0028,0004) is inverted over the range of
+        BitsStored (0028,0101), so that larger always means brighter.
+
+    Raises
+    ------
+    DataError
+        If the file is empty, is no DICOM, holds colour or several frames, or cannot be decoded.
+    """
+    dataset = _read_dataset(path)
+    if int(dataset.get("SamplesPerPixel", 1)) != 1:
+        raise DataError(f"{path}: a colour image; only grey images (SamplesPerPixel 1) are read.")
+    if int(dataset.get("NumberOfFrames", 1) or 1) != 1:
+        raise DataError(f"{path}: {dataset.NumberOfFrames} frames; only single images are read.")
+    try:
+        stored = pixel_array(dataset)
+    except Exception as error:  # decoders raise anything from ValueError to RuntimeError
+        raise DataError(f"{path}: the pixels cannot be decoded ({_first_line(error)}).") from error
+    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
+        stored = _inverted(stored, int(dataset.BitsStored), int(dataset.PixelRepresentation))
+    return _as_unsigned(np.asarray(apply_modality_lut(stored, dataset)), path)
+
+
+def is_mask(path: str | os.PathLike) -> bool:
+    """Tell by content whether a CBIS-DDSM file is a region mask (True) or an image (False).
+
+    Neither the file's name nor its size decides: the tables and the downloader number the two
+    files differently. Sixteen bits allocated (0028,0100) settle an image without decoding; an
+    8-bit file is a mask when its pixels take at most two values.
+    """
+    dataset = _read_dataset(path, stop_before_pixels=True)
+    if int(dataset.get("BitsAllocated", 0)) > 8:
+        return False
+    return holds_mask(read_dicom(path))
+
+
+def holds_mask(pixels: np.ndarray) -> bool:
+    """Tell whether `pixels` take two values only, as a mask does and a crop of film never."""
+    sample = np.unique(pixels[:: max(1, pixels.shape[0] // 64)])
+    return len(sample) <= MASK_MAX_VALUES and len(np.unique(pixels)) == MASK_MAX_VALUES
+
+
+def write_dicom(
+    path: str | os.PathLike,
+    pixels: np.ndarray,
+    *,
+    patient_id: str,
+    study_uid: str,
+    series_uid: str,
+    series_description: str,
+    instance_number: int = 1,
+    study_date: date = date(2016, 7, 20),
+    compress: bool = False,
+) -> None:
+    """Write `pixels` (2-D, uint8 or uint16) as the Secondary Capture that CBIS-DDSM consists of.
+
+    Like TCIA's files it carries no PixelSpacing, no window and no ViewPosition. `compress`
+    chooses RLE Lossless. The SOP instance UID follows from the series and the number, so the
+    same call writes the same bytes.
+    """
+    bits = pixels.dtype.itemsize * 8
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = uid_from(f"{series_uid}/{instance_number}")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.StudyDate = study_date.strftime("%Y%m%d")
+    dataset.Modality = "MG"
+    dataset.ConversionType = "WSD"
+    dataset.SeriesDescription = series_description
+    dataset.PatientName = dataset.PatientID = patient_id
+    dataset.StudyInstanceUID = study_uid
+    dataset.SeriesInstanceUID = series_uid
+    dataset.InstanceNumber = instance_number
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit = bits - 1
+    dataset.PixelRepresentation = 0
+    dataset.PixelData = np.ascontiguousarray(pixels).tobytes()
+    dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
+    if compress:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def uid_from(text: str) -> str:
+    """Return the DICOM UID under 2.25 (PS3.5 B.2) that stands for `text`: same text, same UID."""
+    return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])}"
+
+
+def _read_dataset(path: str | os.PathLike, **options) -> pydicom.Dataset:
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
+        return pydicom.dcmread(path, **options)
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file.", "missing_file") from error
+    except Exception as error:  # a broken file may raise anything while it is parsed
+        raise DataError(f"{path}: not a readable DICOM file ({_first_line(error)}).") from error
+
+
+def _inverted(stored: np.ndarray, bits_stored: int, signed: int) -> np.ndarray:
+    low, high = (
+        (-(1 << bits_stored - 1), (1 << bits_stored - 1) - 1)
+        if signed
+        else (0, (1 << bits_stored) - 1)
+    )
+    return (low + high - stored.astype(np.int64)).astype(np.int32)
+
+
+def _as_unsigned(values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    values = np.rint(values.astype(np.float64))
+    values -= min(0.0, values.min(initial=0.0))
+    top = values.max(initial=0.0)
+    if top > np.iinfo(np.uint16).max:
+        raise DataError(f"{path}: values up to {top:.0f} after rescaling; at most 65535 are read.")
+    return values.astype(np.uint8 if top <= np.iinfo(np.uint8).max else np.uint16)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

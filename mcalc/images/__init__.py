@@ -1,0 +1,1 @@
+"""Pixels: conversion, cleaning, filters and their comparison."""

@@ -1,0 +1,35 @@
+"""Stage `enhance`: the chosen filter on every image of one shard."""
+
+import os
+from pathlib import Path
+
+from mcalc.files import whole_folder
+from mcalc.images.filters import read_choice
+from mcalc.images.shards import for_each, image_paths, read_png, write_png
+from mcalc.progress import Progress, silent
+
+
+def enhance_shard(
+    images: str | os.PathLike,
+    *,
+    choice: str | os.PathLike,
+    enhanced: str | os.PathLike,
+    threads: int = 1,
+    progress: Progress = silent,
+) -> str:
+    """Filter the PNG files of the folder `images` into the folder `enhanced` (same names).
+
+    `choice` is the file that `choose-filter` wrote; with the filter 'none' the images are copied.
+    """
+    noise_filter = read_choice(choice)
+    paths = image_paths(images)
+    with whole_folder(enhanced) as folder:
+
+        def enhance(path: Path) -> None:
+            image = read_png(path)
+            write_png(folder / path.name, noise_filter(image) if noise_filter else image)
+
+        list(for_each(paths, enhance, threads=threads, progress=progress))
+    return (
+        f"{enhanced}: {len(paths)} images, filter {noise_filter.name if noise_filter else 'none'}"
+    )

@@ -1,0 +1,56 @@
+"""Folders of grey PNG files, one a ROI, in which the stages of this wing hand images on."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from mcalc.errors import DataError
+from mcalc.files import whole_file
+from mcalc.progress import Progress, silent
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def image_paths(folder: str | os.PathLike) -> list[Path]:
+    """Return a shard's PNG files, sorted by ROI id (the name without `.png`)."""
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder}: no such folder; run the stage before this one first.")
+    return sorted(Path(folder).glob("*.png"))
+
+
+def read_png(path: str | os.PathLike) -> np.ndarray:
+    """Read a grey PNG as (rows, columns), uint8 or uint16; `DataError` where it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 2:
+        raise DataError(f"{path}: not a readable grey PNG; remove it and run its stage again.")
+    return image
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write a (rows, columns) image, uint8 or uint16, as PNG, whole or not at all."""
+    with whole_file(path) as temporary:
+        if not cv2.imwrite(str(temporary), image):
+            raise OSError(f"{path}: the image could not be written.")
+
+
+def for_each(
+    items: list[Item],
+    work: Callable[[Item], Result],
+    *,
+    threads: int = 1,
+    progress: Progress = silent,
+) -> Iterator[Result]:
+    """Yield `work(item)` in the order of `items`, computed in `threads` threads.
+
+    Decoding, OpenCV and the extension release the GIL, so threads do use the cores. OpenCV's own
+    threads are switched off: the cores of a job are those that the caller was given.
+    """
+    cv2.setNumThreads(1)
+    with ThreadPoolExecutor(threads) as pool:
+        yield from progress(pool.map(work, items), len(items))

@@ -1,0 +1,1 @@
+"""Networks: their making, training and saving."""

@@ -1,0 +1,119 @@
+"""From the rows of a split to fastai's batches: quarter turns, augmentation, normalisation."""
+
+import hashlib
+import os
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.data.block import CategoryBlock, DataBlock
+from fastai.data.core import DataLoaders
+from fastai.data.transforms import IndexSplitter, Normalize
+from fastai.vision.augment import aug_transforms
+from fastai.vision.core import imagenet_stats
+from fastai.vision.data import ImageBlock
+
+from mcalc.errors import DataError
+from mcalc.images.shards import image_paths, read_png
+from mcalc.records import LABELS
+
+
+class Augmentation(NamedTuple):
+    """What happens at random to a training image in each epoch (Table 3).
+
+    Attributes
+    ----------
+    flip : bool
+        Flips on both axes, with fastai's quarter turns (all eight symmetries of the square).
+    max_rotate : float
+        Largest rotation, in degrees, either way.
+    max_zoom : float
+        Largest magnification, 1 for none.
+    max_lighting : float
+        Largest change of brightness and contrast, 0 to 1.
+    """
+
+    flip: bool = True
+    max_rotate: float = 10.0
+    max_zoom: float = 1.1
+    max_lighting: float = 0.2
+
+    def transforms(self) -> list:
+        """Return fastai's batch transforms."""
+        return aug_transforms(
+            do_flip=self.flip,
+            flip_vert=self.flip,
+            max_rotate=self.max_rotate,
+            max_zoom=self.max_zoom,
+            max_lighting=self.max_lighting,
+            max_warp=0.0,
+        )
+
+
+def load_images(folders: list[str | os.PathLike], roi_ids: list[str]) -> dict[str, np.ndarray]:
+    """Read the PNG files of the ROIs from the shard folders, once each: (size, size) uint8."""
+    paths = {path.stem: path for folder in folders for path in image_paths(folder)}
+    missing = sorted(set(roi_ids) - set(paths))
+    if missing:
+        raise DataError(
+            f"{len(missing)} images of the split are in none of the folders, such as {missing[0]}; "
+            "run enhance again."
+        )
+    return {roi_id: read_png(paths[roi_id]) for roi_id in sorted(set(roi_ids))}
+
+
+def make_batches(
+    rows: pd.DataFrame,
+    images: dict[str, np.ndarray],
+    *,
+    batch_size: int,
+    augmentation: Augmentation,
+    device: torch.device,
+    workers: int = 0,
+) -> DataLoaders:
+    """Return fastai's DataLoaders for the rows of one fold of a split.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        SPLIT rows; the subset 'valid' validates, in the order of the rows.
+    images : dict of ndarray
+        By ROI id, (size, size), uint8; a row's quarter turns are applied when it is loaded.
+    batch_size : int
+        At most the number of training rows (the last, smaller batch of an epoch is left out).
+    augmentation : Augmentation
+        Applied to training batches only.
+    device : torch.device
+    workers : int
+        Processes that load images; 0 loads them in this one.
+    """
+    training = int((rows["subset"] == "train").sum())
+    if batch_size > training:
+        raise DataError(
+            f"Batch size {batch_size} is larger than the {training} training images; lower "
+            "batch_size in train.settings."
+        )
+    block = DataBlock(
+        blocks=(ImageBlock, CategoryBlock(vocab=list(LABELS))),
+        get_x=lambda row: _rgb(images[row["roi_id"]], row["quarter_turns"]),
+        get_y=lambda row: row["label"],
+        splitter=IndexSplitter(np.flatnonzero(rows["subset"] == "valid")),
+        batch_tfms=[*augmentation.transforms(), Normalize.from_stats(*imagenet_stats)],
+    )
+    return block.dataloaders(
+        rows.to_dict("records"), bs=batch_size, num_workers=workers, device=device
+    )
+
+
+def images_hash(rows: pd.DataFrame, images: dict[str, np.ndarray]) -> str:
+    """Return twelve hex digits that stand for the split's rows and the pixels they name."""
+    digest = hashlib.sha256(rows.to_csv(index=False).encode())
+    for roi_id in sorted(images):
+        digest.update(roi_id.encode() + images[roi_id].tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _rgb(image: np.ndarray, quarter_turns: int) -> np.ndarray:
+    """Turn an image counter-clockwise and repeat its grey level in three channels."""
+    return np.repeat(np.rot90(image, quarter_turns)[..., None], 3, axis=2)

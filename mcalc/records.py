@@ -1,0 +1,243 @@
+"""The rows that flow between stages: one schema a table, checked on every write and every read.
+
+Tables are CSV files with a header, UTF-8, an empty cell where there is no value. Each is written
+whole (`write`) and read whole (`read`); docs/data-model.md explains every column.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from mcalc.errors import DataError
+from mcalc.files import whole_file
+
+BENIGN, MALIGNANT = "benign", "malignant"
+LABELS = (BENIGN, MALIGNANT)
+
+# Why a ROI was set aside; the same words everywhere, so that they can be counted.
+REJECTION_REASONS = (
+    "missing_file",
+    "empty_file",
+    "unreadable",
+    "mask_not_crop",
+    "ambiguous_crop",
+    "constant_image",
+    "duplicate_id",
+    "bad_field",
+)
+
+
+def _table(columns: dict[str, pa.Column], unique: list[str] | None = None) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, strict=True, ordered=True, coerce=True, unique=unique)
+
+
+def _text(*allowed: str) -> pa.Column:
+    return pa.Column(str, pa.Check.isin(allowed) if allowed else None)
+
+
+def _name() -> pa.Column:
+    return pa.Column(str, pa.Check.str_length(min_value=1))
+
+
+def _number(low: float | None = None, high: float | None = None, nullable=False) -> pa.Column:
+    checks = [pa.Check.ge(low)] if low is not None else []
+    checks += [pa.Check.le(high)] if high is not None else []
+    return pa.Column(float, checks, nullable=nullable)
+
+
+def _count(low: int = 0) -> pa.Column:
+    return pa.Column(int, pa.Check.ge(low))
+
+
+CATALOG = _table(
+    {
+        "roi_id": _name(),
+        "patient_id": _text(),
+        "laterality": _text("LEFT", "RIGHT", ""),
+        "view": _text("CC", "MLO", ""),
+        "abnormality_id": _count(),
+        "label": _text(*LABELS),
+        "pathology": _text(),
+        "official_split": _text("train", "test", ""),
+        "dataset": _name(),
+        "source": _name(),
+        "mammogram": _text(),
+        "sha256": _name(),
+        "shard": _count(),
+        "breast_density": _number(nullable=True),
+        "calc_type": _text(),
+        "calc_distribution": _text(),
+        "assessment": _number(nullable=True),
+        "subtlety": _number(nullable=True),
+    },
+    unique=["roi_id"],
+)
+
+REJECTED = _table(
+    {
+        "roi_id": _name(),
+        "source": _text(),
+        "stage": _name(),
+        "reason": _text(*REJECTION_REASONS),
+        "detail": _text(),
+    },
+)
+
+CLEANING = _table(
+    {
+        "roi_id": _name(),
+        "has_background": pa.Column(bool),
+        "otsu_kept": _number(0, 1),
+        "otsu_grown_kept": _number(0, 1),
+    },
+    unique=["roi_id"],
+)
+
+MAMMOGRAMS = _table(
+    {
+        "mammogram_id": _name(),
+        "origin": _text("dataset", "samples"),
+        "source": _name(),
+        "otsu_kept": _number(0, 1),
+        "otsu_grown_kept": _number(0, 1),
+        "otsu_dice": _number(0, 1, nullable=True),
+        "otsu_grown_dice": _number(0, 1, nullable=True),
+    },
+    unique=["mammogram_id"],
+)
+
+FILTERS = _table(
+    {
+        "roi_id": _name(),
+        "filter": _name(),
+        "mse": _number(0),
+        "psnr": _number(),
+        "ssim": _number(-1, 1),
+        "contrast_retention": _number(0),
+    },
+    unique=["roi_id", "filter"],
+)
+
+SPLIT = _table(
+    {
+        "image_id": _name(),
+        "roi_id": _name(),
+        "patient_id": _text(),
+        "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
+        "label": _text(*LABELS),
+        "fold": _count(),
+        "subset": _text("train", "valid"),
+    },
+    unique=["image_id", "fold"],
+)
+
+HISTORY = _table(
+    {
+        "epoch": _count(),
+        "phase": _text("head", "all"),
+        "train_loss": _number(0),
+        "valid_loss": _number(0),
+        "error_rate": _number(0, 1),
+        "accuracy": _number(0, 1),
+    },
+    unique=["epoch"],
+)
+
+LR_FIND = _table(
+    {"learning_rate": _number(0), "loss": _number()},
+    unique=["learning_rate"],
+)
+
+PREDICTIONS = _table(
+    {
+        "image_id": _name(),
+        "roi_id": _name(),
+        "patient_id": _text(),
+        "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
+        "label": _text(*LABELS),
+        "probability_malignant": _number(0, 1),
+        "predicted": _text(*LABELS),
+        "loss": _number(0),
+    },
+    unique=["image_id"],
+)
+
+RUNS = _table(
+    {
+        "protocol": _name(),
+        "network": _name(),
+        "test": _count(1),
+        "fold": _count(),
+        "batch_size": _count(1),
+        "lr_min": _number(0),
+        "lr_max": _number(0),
+        "epochs": _count(1),
+        "train_loss": _number(0),
+        "valid_loss": _number(0),
+        "error_rate": _number(0, 1),
+        "positive_class": _text(*LABELS),
+        "true_positives": _count(),
+        "false_positives": _count(),
+        "false_negatives": _count(),
+        "true_negatives": _count(),
+        "recall": _number(0, 1, nullable=True),
+        "precision": _number(0, 1, nullable=True),
+        "specificity": _number(0, 1, nullable=True),
+        "accuracy": _number(0, 1),
+        "f1": _number(0, 1, nullable=True),
+        "mcc": _number(-1, 1, nullable=True),
+        "auc": _number(0, 1, nullable=True),
+    },
+    unique=["protocol", "test", "fold"],
+)
+
+
+def write(rows: pd.DataFrame | list[dict], path: str | os.PathLike, schema) -> None:
+    """Write rows to a CSV file, whole or not at all, after checking them against `schema`."""
+    frame = pd.DataFrame(rows, columns=list(schema.columns))
+    frame = _checked(frame, schema, path)
+    with whole_file(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read(path: str | os.PathLike, schema) -> pd.DataFrame:
+    """Read a CSV file that `write` wrote; `DataError` names the file and what does not fit."""
+    path = Path(path)
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}).") from error
+    for name, column in schema.columns.items():
+        if name in frame and str(column.dtype) in ("int64", "float64", "bool"):
+            frame[name] = frame[name].replace("", None).replace({"True": True, "False": False})
+    return _checked(frame, schema, path)
+
+
+def read_all(paths: list[str | os.PathLike], schema) -> pd.DataFrame:
+    """Read several tables of one kind, such as the shards of a stage, into one."""
+    if not paths:
+        return pd.DataFrame(columns=list(schema.columns))
+    return pd.concat([read(path, schema) for path in sorted(map(str, paths))], ignore_index=True)
+
+
+def data_hash(catalog: pd.DataFrame) -> str:
+    """Return twelve hex digits that stand for the ROIs, their labels and their files' bytes."""
+    rows = catalog[["roi_id", "label", "sha256"]].sort_values("roi_id")
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]
+
+
+def _checked(frame: pd.DataFrame, schema, path: str | os.PathLike) -> pd.DataFrame:
+    missing = [name for name in schema.columns if name not in frame]
+    if missing:
+        raise DataError(f"{path}: column {', '.join(missing)} is missing; run its stage again.")
+    try:
+        return schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        case = error.failure_cases.iloc[0]
+        raise DataError(
+            f"{path}: the table does not hold what it should: {case['failure_case']!r} in column "
+            f"{case['column']} fails the check {case['check']}."
+        ) from error

@@ -1,0 +1,134 @@
+"""What a run left behind, read once for tables, figures and the report."""
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from mcalc import records
+from mcalc.errors import DataError
+
+# The study's tables of training results, by network.
+TRAINING_TABLES = {"vgg16": 5, "vgg16_bn": 5, "resnet34": 6, "alexnet": 7, "resnet50": 8}
+
+NETWORK_NAMES = {
+    "vgg16": "VGG16",
+    "vgg16_bn": "VGG16 with batch norm",
+    "resnet34": "ResNet34",
+    "alexnet": "AlexNet",
+    "resnet50": "ResNet50",
+}
+
+
+class Results:
+    """The folder `results/{run}`; each attribute reads its files when it is first used.
+
+    Parameters
+    ----------
+    folder : path
+    run_name : str
+        The data set's name, printed on everything that people read.
+    """
+
+    def __init__(self, folder: str | os.PathLike, run_name: str) -> None:
+        self.folder = Path(folder)
+        self.run_name = run_name
+        if not self.folder.is_dir():
+            raise DataError(f"{folder}: no such folder; run the workflow first.")
+
+    @cached_property
+    def catalog(self) -> pd.DataFrame:
+        """The ROIs that could be listed (CATALOG)."""
+        return records.read(self.folder / "catalog.csv", records.CATALOG)
+
+    @cached_property
+    def rejected(self) -> pd.DataFrame:
+        """All ROIs that were set aside, by any stage (REJECTED)."""
+        shards = self._paths("images/converted/*.rejected.csv")
+        return records.read_all([self.folder / "rejected.csv", *shards], records.REJECTED)
+
+    @cached_property
+    def rois(self) -> pd.DataFrame:
+        """The ROIs that took part: the catalog without those set aside later."""
+        return self.catalog[~self.catalog["roi_id"].isin(self.rejected["roi_id"])]
+
+    @cached_property
+    def cleaning(self) -> pd.DataFrame:
+        """What artefact removal kept of each ROI (CLEANING)."""
+        return records.read_all(self._paths("images/cleaned/*.csv"), records.CLEANING)
+
+    @cached_property
+    def mammograms(self) -> pd.DataFrame:
+        """What artefact removal kept of the whole mammograms (MAMMOGRAMS)."""
+        return records.read(self.folder / "mammograms.csv", records.MAMMOGRAMS)
+
+    @cached_property
+    def filter_scores(self) -> pd.DataFrame:
+        """The filters' scores on each ROI (FILTERS)."""
+        return records.read_all(self._paths("filters/*.csv"), records.FILTERS)
+
+    @cached_property
+    def filter_choice(self) -> dict:
+        """What the stage choose-filter decided."""
+        return _read_json(self.folder / "filters/choice.json")
+
+    @cached_property
+    def splits(self) -> dict[str, pd.DataFrame]:
+        """The split of each protocol that was trained (SPLIT)."""
+        return {
+            protocol: records.read(self.folder / f"splits/{protocol}.csv", records.SPLIT)
+            for protocol in self.protocols
+        }
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a training run (RUNS), all protocols."""
+        return records.read_all(self._paths("evaluation/*.csv"), records.RUNS)
+
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols that were trained, in alphabetical order."""
+        return sorted(self.runs["protocol"].unique())
+
+    @property
+    def networks(self) -> list[str]:
+        """The networks that were trained, in the order of the grid."""
+        return list(self.runs.sort_values("test")["network"].unique())
+
+    @cached_property
+    def best_runs(self) -> pd.DataFrame:
+        """For each protocol and network the run with the lowest error rate (then loss)."""
+        ordered = self.runs.sort_values(["error_rate", "valid_loss", "test", "fold"])
+        best = ordered.groupby(["protocol", "network"], sort=False).head(1)
+        return best.sort_values(["protocol", "test"]).reset_index(drop=True)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Twelve hex digits that stand for the data set's files and labels."""
+        return records.data_hash(self.catalog)
+
+    def run_folder(self, row: pd.Series) -> Path:
+        """Return the folder of a row of `runs`."""
+        path = f"runs/{row['protocol']}/{row['network']}/test{row['test']}/fold{row['fold']}"
+        return self.folder / path
+
+    def card(self, row: pd.Series) -> dict:
+        """Return the model's card of a row of `runs`."""
+        return _read_json(self.run_folder(row) / "run.json")
+
+    def image_path(self, stage: str, roi_id: str) -> Path:
+        """Return a ROI's PNG file as the stage `converted`, `cleaned` or `enhanced` left it."""
+        shard = self.catalog.set_index("roi_id").loc[roi_id, "shard"]
+        return self.folder / f"images/{stage}/{shard}/{roi_id}.png"
+
+    def _paths(self, pattern: str) -> list[Path]:
+        return sorted(self.folder.glob(pattern))
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); run its stage again.") from error

@@ -1,0 +1,282 @@
+# Every function of the workflow. Only the standard library, pandas and snakemake are imported
+# here, so that a login node without the package can draw the graph.
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+
+def validate_config():
+    """Check the configuration; a wrong key or value is one sentence that names it."""
+    try:
+        validate(config, schema="../schemas/config.schema.yaml")
+    except WorkflowError as error:
+        problem = error.__context__
+        if not hasattr(problem, "json_path"):
+            raise
+        place = problem.json_path.removeprefix("$").lstrip(".") or "the top level"
+        raise WorkflowError(
+            f"Configuration, {place}: {problem.message}. config/README.md explains every key."
+        ) from None
+
+
+validate_config()
+
+
+# The package's sources, where the workflow lies in a clone; a module taken from afar has none.
+PACKAGE = Path(workflow.current_basedir).parents[1] / "mcalc"
+
+RUN = config["run"]
+ROOT = config["dataset"]["root"]
+# The phantom's rule must never be able to write into a folder of real data.
+IS_PHANTOM = config["dataset"]["kind"] == "phantom"
+PHANTOM_ROOT = ROOT if IS_PHANTOM else "resources/phantom"
+TRUE_MASKS = f"{ROOT}/truth" if IS_PHANTOM else None
+SHARDS = list(range(config["dataset"]["shards"]))
+PROTOCOLS = config["split"]["protocols"]
+NETWORKS = config["train"]["networks"]
+SETTINGS = config["train"]["settings"]
+# A network's table of training results has the number that it has in the study.
+TRAINING_TABLES = {
+    "vgg16": 5,
+    "vgg16_bn": 5,
+    "resnet34": 6,
+    "alexnet": 7,
+    "resnet50": 8,
+}
+# A test is a network with a setting, numbered in the order of the configuration.
+TESTS = {
+    str(number): (network, setting)
+    for number, (network, setting) in enumerate(
+        [(network, setting) for network in NETWORKS for setting in SETTINGS], start=1
+    )
+}
+RUN_FILES = (
+    "weights.safetensors",
+    "run.json",
+    "history.csv",
+    "lr_find.csv",
+    "predictions.csv",
+)
+
+
+wildcard_constraints:
+    run=re.escape(RUN),
+    shard=r"\d+",
+    protocol=r"[a-z_]+",
+    network=r"[a-z0-9_]+",
+    test=r"\d+",
+    fold=r"\d+",
+
+
+def get_tree_fingerprint(wildcards, input):
+    """Stand for the names, sizes and times of the data set's files: a new one changes it.
+
+    A phantom's files exist only when its rule has run, so this waits for the rule's input.
+    """
+    for path in input:
+        os.stat(path)  # not there yet: Snakemake asks again when it is
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(ROOT, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            found = os.stat(os.path.join(folder, name))
+            digest.update(
+                f"{folder}/{name} {found.st_size} {found.st_mtime_ns}\n".encode()
+            )
+    return digest.hexdigest()[:12]
+
+
+@functools.cache
+def code_hash(module):
+    """Stand for a module of the package and all it imports from it, comments and layout apart.
+
+    `module` is a dotted name such as "images.convert". A rule with this among its params runs
+    again when the code behind it changes; Snakemake itself sees no change in a module.
+    """
+    if not PACKAGE.is_dir():
+        return importlib.metadata.version("mcalc")
+    sources = _sources_of(module)
+    if not sources:
+        raise WorkflowError(f"code_hash: there is no module mcalc.{module}.")
+    digest = hashlib.sha256()
+    for source in sorted(sources):
+        if source.suffix == ".py":
+            digest.update(ast.dump(ast.parse(source.read_text())).encode())
+        else:
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _sources_of(module):
+    found, waiting = set(), [f"mcalc.{module}"]
+    while waiting:
+        name = waiting.pop()
+        for source in _files_of(name):
+            if source not in found:
+                found.add(source)
+                if source.suffix == ".py":
+                    waiting += _imports_of(source)
+    return found
+
+
+def _files_of(name):
+    """Return the files behind a dotted name; those of the extension lie in csrc/."""
+    if name == "mcalc._native":
+        return sorted((PACKAGE.parent / "csrc").glob("*.[ch]pp"))
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    if path.is_dir():
+        return [] if _is_wing(name) else sorted(path.glob("*.py"))
+    source = path.with_suffix(".py")
+    templates = path.parent.glob(f"{path.name}.*.j2")
+    return [source, *templates] if source.exists() else []
+
+
+def _is_wing(name):
+    """Tell whether a package only groups modules, which are then imported one by one."""
+    return name.count(".") < 2 or name == "mcalc.data.datasets"
+
+
+def _imports_of(source):
+    names = []
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mcalc"):
+            names.append(node.module)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def get_dataset_files(wildcards):
+    """The files that must exist before the data set can be listed."""
+    tables = [
+        f"{ROOT}/calc_case_description_{part}_set.csv" for part in ("train", "test")
+    ]
+    patients = config["dataset"]["patients"]
+    return (tables if IS_PHANTOM else []) + ([patients] if patients else [])
+
+
+def read_shard(wildcards):
+    """The rows of the catalog that belong to a shard; waits until the catalog is there."""
+    path = checkpoints.catalog.get(run=RUN).output.catalog
+    catalog = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return catalog[catalog["shard"] == wildcards.shard]
+
+
+def get_shard_sources(wildcards):
+    """The image files of a shard themselves, so that a new one re-runs this shard alone."""
+    return list(read_shard(wildcards)["source"])
+
+
+def get_shard_hash(wildcards, input):
+    """Stand for which ROI a shard's files are: re-runs the shard when an id moves to a file."""
+    rows = read_shard(wildcards)[["roi_id", "source"]]
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]
+
+
+def get_filter_options():
+    windows = {
+        "adaptive_median": config["filters"]["adaptive_median"]["max_window"],
+        "median": config["filters"]["median"]["window"],
+        "mean": config["filters"]["mean"]["window"],
+    }
+    return [f"--filter {name}:{windows[name]}" for name in config["filters"]["compare"]]
+
+
+def get_option(flag, value):
+    """An option of the command line where a value is set, nothing where it is not."""
+    return f"{flag} {shlex.quote(str(value))}" if value else ""
+
+
+def get_weights_file(wildcards):
+    weights = config["train"]["weights"]
+    return [] if weights in ("imagenet", "none") else [weights]
+
+
+def get_train_options(wildcards):
+    """The settings of a test as options, each named as its key in the configuration."""
+    common = (
+        "head_epochs",
+        "head_lr",
+        "lr_find_iterations",
+        "weights",
+        "seed",
+        "device",
+    )
+    options = {
+        **TESTS[wildcards.test][1],
+        **{key: config["train"][key] for key in common},
+        **config["augment"],
+    }
+    flip = "--flip" if options.pop("flip") else "--no-flip"
+    return [flip] + [
+        get_option(f"--{key.replace('_', '-')}", str(value))
+        for key, value in options.items()
+    ]
+
+
+def get_run_folder(protocol, test):
+    return f"results/{RUN}/runs/{protocol}/{TESTS[test][0]}/test{test}/fold0"
+
+
+def get_protocol_folders(wildcards):
+    return [get_run_folder(wildcards.protocol, test) for test in TESTS]
+
+
+def get_protocol_runs(wildcards):
+    folders = get_protocol_folders(wildcards)
+    return [f"{folder}/{name}" for folder in folders for name in RUN_FILES]
+
+
+def get_all_runs():
+    return [
+        f"{get_run_folder(protocol, test)}/{name}"
+        for protocol in PROTOCOLS
+        for test in TESTS
+        for name in RUN_FILES
+    ]
+
+
+def get_results_folder(wildcards, input):
+    """The folder in which a run's catalog lies, as all its results do."""
+    return os.path.dirname(input[0])
+
+
+def get_output_folder(wildcards, output):
+    return os.path.dirname(output[0])
+
+
+def get_results():
+    """The rows and cards from which tables, figures and the report are made."""
+    folder = f"results/{RUN}"
+    shards = ("images/converted/{shard}.rejected.csv", "images/cleaned/{shard}.csv")
+    return [
+        *(
+            f"{folder}/{name}"
+            for name in ("catalog.csv", "rejected.csv", "mammograms.csv")
+        ),
+        *expand(f"{folder}/{{name}}", name=expand(shards, shard=SHARDS)),
+        *expand(f"{folder}/filters/{{shard}}.csv", shard=SHARDS),
+        f"{folder}/filters/choice.json",
+        *expand(f"{folder}/splits/{{protocol}}.csv", protocol=PROTOCOLS),
+        *expand(f"{folder}/evaluation/{{protocol}}.csv", protocol=PROTOCOLS),
+        *(path for path in get_all_runs() if not path.endswith(".safetensors")),
+    ]
+
+
+def get_tables(format):
+    training = [f"table{TRAINING_TABLES[network]}_{network}" for network in NETWORKS]
+    names = ["table2", "table3", "table4", *training, "table9", "cleaning"]
+    return [f"results/{RUN}/tables/{name}.{format}" for name in names]
+
+
+def get_figures(format):
+    names = ["figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses"]
+    return [f"results/{RUN}/figures/{name}.{format}" for name in names]

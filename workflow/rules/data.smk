@@ -1,0 +1,66 @@
+# Where ROIs come from.
+
+
+rule phantom:
+    output:
+        f"{PHANTOM_ROOT}/calc_case_description_train_set.csv",
+        f"{PHANTOM_ROOT}/calc_case_description_test_set.csv",
+    log:
+        f"logs/{RUN}/phantom.log",
+    benchmark:
+        f"logs/{RUN}/phantom.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("data.datasets.phantom"),
+        root=get_output_folder,
+        patients=config["phantom"]["patients"],
+        seed=config["phantom"]["seed"],
+    shell:
+        """
+        mcalc phantom {params.root:q} \
+            --patients {params.patients} \
+            --seed {params.seed} \
+            >{log:q} 2>&1
+        """
+
+
+checkpoint catalog:
+    input:
+        get_dataset_files,
+    output:
+        catalog="results/{run}/catalog.csv",
+        rejected="results/{run}/rejected.csv",
+    log:
+        "logs/{run}/catalog.log",
+    benchmark:
+        "logs/{run}/catalog.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_hash("data.catalog"),
+        tree=get_tree_fingerprint,
+        root=ROOT,
+        kind=config["dataset"]["kind"],
+        shards=config["dataset"]["shards"],
+        without_callback=config["dataset"]["benign_without_callback"],
+        patients=get_option("--patients", config["dataset"]["patients"]),
+    shell:
+        """
+        mcalc catalog {params.root:q} \
+            --dataset {params.kind} \
+            --shards {params.shards} \
+            --benign-without-callback {params.without_callback} \
+            {params.patients} \
+            --catalog {output.catalog:q} \
+            --rejected {output.rejected:q} \
+            >{log:q} 2>&1
+        """

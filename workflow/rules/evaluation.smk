@@ -1,0 +1,67 @@
+# What may be compared with what.
+
+
+rule split:
+    input:
+        catalog="results/{run}/catalog.csv",
+        rejected=expand(
+            "results/{{run}}/images/converted/{shard}.rejected.csv", shard=SHARDS
+        ),
+    output:
+        "results/{run}/splits/{protocol}.csv",
+    log:
+        "logs/{run}/split/{protocol}.log",
+    benchmark:
+        "logs/{run}/split/{protocol}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_hash("evaluation.split"),
+        rejected=lambda wildcards, input: [
+            f"--rejected {path}" for path in input.rejected
+        ],
+        valid_fraction=config["split"]["valid_fraction"],
+        seed=config["split"]["seed"],
+    shell:
+        """
+        mcalc split \
+            --catalog {input.catalog:q} \
+            {params.rejected} \
+            --protocol {wildcards.protocol} \
+            --split {output:q} \
+            --valid-fraction {params.valid_fraction} \
+            --seed {params.seed} \
+            >{log:q} 2>&1
+        """
+
+
+rule evaluate:
+    input:
+        get_protocol_runs,
+    output:
+        "results/{run}/evaluation/{protocol}.csv",
+    log:
+        "logs/{run}/evaluate/{protocol}.log",
+    benchmark:
+        "logs/{run}/evaluate/{protocol}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("evaluation.evaluate"),
+        runs=get_protocol_folders,
+        positive_class=config["evaluate"]["positive_class"],
+    shell:
+        """
+        mcalc evaluate {params.runs:q} \
+            --results {output:q} \
+            --positive-class {params.positive_class} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,189 @@
+# Pixels, in shards: conversion, artefact removal, filters.
+
+
+rule convert:
+    input:
+        sources=get_shard_sources,
+        # Ancient: the catalog is written anew whenever a file is added; only a shard whose own
+        # files or ids changed runs again.
+        catalog=ancient("results/{run}/catalog.csv"),
+    output:
+        images=directory("results/{run}/images/converted/{shard}"),
+        rejected="results/{run}/images/converted/{shard}.rejected.csv",
+    log:
+        "logs/{run}/convert/{shard}.log",
+    benchmark:
+        "logs/{run}/convert/{shard}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code_hash("images.convert"),
+        rows=get_shard_hash,
+        size=config["convert"]["size"],
+        intensity=config["convert"]["intensity"],
+    shell:
+        """
+        mcalc convert \
+            --catalog {input.catalog:q} \
+            --shard {wildcards.shard} \
+            --images {output.images:q} \
+            --rejected {output.rejected:q} \
+            --size {params.size} \
+            --intensity {params.intensity} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule clean:
+    input:
+        "results/{run}/images/converted/{shard}",
+    output:
+        images=directory("results/{run}/images/cleaned/{shard}"),
+        kept="results/{run}/images/cleaned/{shard}.csv",
+    log:
+        "logs/{run}/clean/{shard}.log",
+    benchmark:
+        "logs/{run}/clean/{shard}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_hash("images.clean"),
+        method=config["clean"]["method"],
+    shell:
+        """
+        mcalc clean {input:q} \
+            --cleaned {output.images:q} \
+            --kept {output.kept:q} \
+            --method {params.method} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule clean_mammograms:
+    input:
+        "results/{run}/catalog.csv",
+    output:
+        images=directory("results/{run}/images/mammograms"),
+        kept="results/{run}/mammograms.csv",
+    log:
+        "logs/{run}/clean_mammograms.log",
+    benchmark:
+        "logs/{run}/clean_mammograms.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        code=code_hash("images.clean_mammograms"),
+        origin=config["mammograms"]["origin"],
+        limit=config["mammograms"]["limit"],
+        truth=get_option("--truth", TRUE_MASKS),
+    shell:
+        """
+        mcalc clean-mammograms \
+            --catalog {input:q} \
+            --images {output.images:q} \
+            --kept {output.kept:q} \
+            --origin {params.origin} \
+            --limit {params.limit} \
+            {params.truth} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule compare_filters:
+    input:
+        "results/{run}/images/cleaned/{shard}",
+    output:
+        "results/{run}/filters/{shard}.csv",
+    log:
+        "logs/{run}/compare_filters/{shard}.log",
+    benchmark:
+        "logs/{run}/compare_filters/{shard}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_hash("images.compare_filters"),
+        filters=get_filter_options(),
+    shell:
+        """
+        mcalc compare-filters {input:q} \
+            --scores {output:q} \
+            {params.filters} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule choose_filter:
+    input:
+        expand("results/{{run}}/filters/{shard}.csv", shard=SHARDS),
+    output:
+        "results/{run}/filters/choice.json",
+    log:
+        "logs/{run}/choose_filter.log",
+    benchmark:
+        "logs/{run}/choose_filter.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_hash("images.choose_filter"),
+        filters=get_filter_options(),
+        wanted=config["filters"]["apply"],
+    shell:
+        """
+        mcalc choose-filter {input:q} \
+            --choice {output:q} \
+            {params.filters} \
+            --wanted {params.wanted} \
+            >{log:q} 2>&1
+        """
+
+
+rule enhance:
+    input:
+        images="results/{run}/images/cleaned/{shard}",
+        choice="results/{run}/filters/choice.json",
+    output:
+        directory("results/{run}/images/enhanced/{shard}"),
+    log:
+        "logs/{run}/enhance/{shard}.log",
+    benchmark:
+        "logs/{run}/enhance/{shard}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_hash("images.enhance"),
+    shell:
+        """
+        mcalc enhance {input.images:q} \
+            --choice {input.choice:q} \
+            --enhanced {output:q} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """

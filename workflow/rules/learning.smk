@@ -1,0 +1,41 @@
+# Networks: one job trains one test of the grid on one protocol.
+
+
+rule train:
+    input:
+        split="results/{run}/splits/{protocol}.csv",
+        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+        weights=get_weights_file,
+    output:
+        multiext(
+            "results/{run}/runs/{protocol}/{network}/test{test}/fold{fold}/",
+            *RUN_FILES,
+        ),
+    log:
+        "logs/{run}/train/{protocol}/{network}/test{test}/fold{fold}.log",
+    benchmark:
+        "logs/{run}/train/{protocol}/{network}/test{test}/fold{fold}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: config["train"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=480,
+        gpu=0 if config["train"]["device"] == "cpu" else 1,
+    params:
+        code=code_hash("learning.train"),
+        run=get_output_folder,
+        options=get_train_options,
+    shell:
+        """
+        mcalc train {input.images:q} \
+            --split {input.split:q} \
+            --run {params.run:q} \
+            --protocol {wildcards.protocol} \
+            --network {wildcards.network} \
+            --test {wildcards.test} \
+            --fold {wildcards.fold} \
+            {params.options} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """

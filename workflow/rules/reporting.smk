@@ -1,0 +1,109 @@
+# What people read. These rules have no wildcards, so `snakemake tables` works.
+
+
+rule tables:
+    input:
+        get_results(),
+    output:
+        report(
+            get_tables("csv"),
+            caption="../report/tables.rst",
+            category="Tables",
+        ),
+        get_tables("md"),
+    log:
+        f"logs/{RUN}/tables.log",
+    benchmark:
+        f"logs/{RUN}/tables.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_hash("reporting.tables"),
+        results=get_results_folder,
+        run=RUN,
+        tables=get_output_folder,
+    shell:
+        """
+        mcalc tables {params.results:q} \
+            --run-name {params.run} \
+            --tables {params.tables:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule figures:
+    input:
+        get_results(),
+        expand(
+            "results/{run}/images/{stage}/{shard}",
+            run=RUN,
+            stage=["cleaned", "enhanced"],
+            shard=SHARDS,
+        ),
+    output:
+        report(
+            get_figures("png"),
+            caption="../report/figures.rst",
+            category="Figures",
+        ),
+        get_figures("svg"),
+    log:
+        f"logs/{RUN}/figures.log",
+    benchmark:
+        f"logs/{RUN}/figures.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=code_hash("reporting.figures"),
+        results=get_results_folder,
+        run=RUN,
+        figures=get_output_folder,
+    shell:
+        """
+        mcalc figures {params.results:q} \
+            --run-name {params.run} \
+            --figures {params.figures:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule report:
+    input:
+        get_results(),
+        get_tables("md"),
+        get_figures("png"),
+    output:
+        report(
+            f"results/{RUN}/report.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+    log:
+        f"logs/{RUN}/report.log",
+    benchmark:
+        f"logs/{RUN}/report.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_hash("reporting.report"),
+        results=get_results_folder,
+        run=RUN,
+    shell:
+        """
+        mcalc report {params.results:q} \
+            --run-name {params.run} \
+            --report {output:q} \
+            >{log:q} 2>&1
+        """
