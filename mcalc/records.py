@@ -89,6 +89,7 @@ REJECTED = _table(
 CLEANING = _table(
     {
         "roi_id": _name(),
+        "method": _text("otsu", "otsu_grown"),
         "has_background": pa.Column(bool),
         "otsu_kept": _number(0, 1),
         "otsu_grown_kept": _number(0, 1),

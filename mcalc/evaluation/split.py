@@ -103,9 +103,17 @@ def _split_by_patient(images: pd.DataFrame, valid_fraction: float, seed: int) ->
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     parts = splitter.split(images, images["label"], groups=images["patient_id"])
-    # Patients have many ROIs or few, so the parts differ in size: take the one that fits best.
-    wanted = valid_fraction * len(images)
-    return _marked(images, min((valid for _, valid in parts), key=lambda v: abs(len(v) - wanted)))
+    marks = [_marked(images, valid) for _, valid in parts]
+    # Patients have many ROIs or few, so the parts differ in size and, where there are few
+    # patients, may lack a class: take the one that fits best.
+    complete = [valid for valid in marks if _has_all_labels(images, valid)]
+    return min(complete or marks, key=lambda valid: abs(valid.mean() - valid_fraction))
+
+
+def _has_all_labels(images: pd.DataFrame, valid: np.ndarray) -> bool:
+    """Tell whether every label stands both in training and in validation."""
+    labels = images["label"]
+    return labels[valid].nunique() == labels[~valid].nunique() == len(records.LABELS)
 
 
 _SPLITTERS: dict[str, Callable[[pd.DataFrame, float, int], np.ndarray]] = {

@@ -39,6 +39,7 @@ def clean_shard(
             write_png(folder / path.name, remove_background(image, masks[method]))
             return {
                 "roi_id": path.stem,
+                "method": method,
                 "has_background": not masks[method].all(),
                 "otsu_kept": float(masks["otsu"].mean()),
                 "otsu_grown_kept": float(masks["otsu_grown"].mean()),

@@ -88,6 +88,16 @@ class Results:
         return records.read_all(self._paths("evaluation/*.csv"), records.RUNS)
 
     @property
+    def dataset(self) -> str:
+        """The kind of the data set: phantom, cbis_ddsm or folder."""
+        return str(self.catalog["dataset"].iloc[0])
+
+    @property
+    def cleaning_method(self) -> str:
+        """The method of artefact removal that was applied: otsu or otsu_grown."""
+        return str(self.cleaning["method"].iloc[0])
+
+    @property
     def protocols(self) -> list[str]:
         """The protocols that were trained, in alphabetical order."""
         return sorted(self.runs["protocol"].unique())

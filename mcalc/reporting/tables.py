@@ -143,6 +143,8 @@ def _cleaning(results: Results) -> Table:
     rows = []
     for method in ("otsu", "otsu_grown"):
         row = {"method": method, "ROIs_kept": cleaning[f"{method}_kept"].mean()}
+        beside_air = cleaning.loc[cleaning["has_background"], f"{method}_kept"]
+        row["ROIs_with_background_kept"] = beside_air.mean()
         for origin, group in mammograms.groupby("origin"):
             row[f"{origin}_mammograms_kept"] = group[f"{method}_kept"].mean()
             row[f"{origin}_dice"] = group[f"{method}_dice"].mean()
@@ -150,6 +152,7 @@ def _cleaning(results: Results) -> Table:
     return Table(
         "cleaning",
         "Artefact removal: mean share of the pixels that each method keeps",
+        f"Applied: {results.cleaning_method}. "
         f"{int(cleaning['has_background'].sum())} of {len(cleaning)} ROIs hold background. Dice "
         "compares with the true breast, known for phantoms only.",
         pd.DataFrame(rows).dropna(axis="columns", how="all"),

@@ -77,13 +77,14 @@ wildcard_constraints:
     fold=r"\d+",
 
 
-def get_tree_fingerprint(wildcards, input):
+def get_tree_fingerprint(wildcards):
     """Stand for the names, sizes and times of the data set's files: a new one changes it.
 
-    A phantom's files exist only when its rule has run, so this waits for the rule's input.
+    Only wildcards may be asked for: Snakemake looks for no change in a parameter that is derived
+    from input files. A phantom's files follow from its rule, whose tables are input.
     """
-    for path in input:
-        os.stat(path)  # not there yet: Snakemake asks again when it is
+    if IS_PHANTOM:
+        return "phantom"
     digest = hashlib.sha256()
     for folder, folders, names in os.walk(ROOT, followlinks=True):
         folders.sort()
@@ -163,10 +164,28 @@ def get_dataset_files(wildcards):
     return (tables if IS_PHANTOM else []) + ([patients] if patients else [])
 
 
+def get_catalog(wildcards):
+    """The catalog's path; waits until the checkpoint has written it."""
+    return checkpoints.catalog.get(run=RUN).output.catalog
+
+
+def after_catalog(pattern):
+    """An input that is planned only when the catalog is known.
+
+    What is planned before a checkpoint is run even where it turns out to be up to date, so that
+    a new file would clean and filter every shard, not one.
+    """
+
+    def get_input(wildcards):
+        get_catalog(wildcards)
+        return pattern.format(**wildcards)
+
+    return get_input
+
+
 def read_shard(wildcards):
-    """The rows of the catalog that belong to a shard; waits until the catalog is there."""
-    path = checkpoints.catalog.get(run=RUN).output.catalog
-    catalog = pd.read_csv(path, dtype=str, keep_default_na=False)
+    """The rows of the catalog that belong to a shard."""
+    catalog = pd.read_csv(get_catalog(wildcards), dtype=str, keep_default_na=False)
     return catalog[catalog["shard"] == wildcards.shard]
 
 
@@ -175,7 +194,7 @@ def get_shard_sources(wildcards):
     return list(read_shard(wildcards)["source"])
 
 
-def get_shard_hash(wildcards, input):
+def get_shard_hash(wildcards):
     """Stand for which ROI a shard's files are: re-runs the shard when an id moves to a file."""
     rows = read_shard(wildcards)[["roi_id", "source"]]
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]

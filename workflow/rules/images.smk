@@ -3,10 +3,9 @@
 
 rule convert:
     input:
-        sources=get_shard_sources,
-        # Ancient: the catalog is written anew whenever a file is added; only a shard whose own
-        # files or ids changed runs again.
-        catalog=ancient("results/{run}/catalog.csv"),
+        # The files themselves, and not the catalog, which is written anew whenever a file is
+        # added: only a shard whose own files or ids changed runs again.
+        get_shard_sources,
     output:
         images=directory("results/{run}/images/converted/{shard}"),
         rejected="results/{run}/images/converted/{shard}.rejected.csv",
@@ -22,13 +21,14 @@ rule convert:
         runtime=60,
     params:
         code=code_hash("images.convert"),
+        catalog=get_catalog,
         rows=get_shard_hash,
         size=config["convert"]["size"],
         intensity=config["convert"]["intensity"],
     shell:
         """
         mcalc convert \
-            --catalog {input.catalog:q} \
+            --catalog {params.catalog:q} \
             --shard {wildcards.shard} \
             --images {output.images:q} \
             --rejected {output.rejected:q} \
@@ -41,7 +41,7 @@ rule convert:
 
 rule clean:
     input:
-        "results/{run}/images/converted/{shard}",
+        after_catalog("results/{run}/images/converted/{shard}"),
     output:
         images=directory("results/{run}/images/cleaned/{shard}"),
         kept="results/{run}/images/cleaned/{shard}.csv",
@@ -106,7 +106,7 @@ rule clean_mammograms:
 
 rule compare_filters:
     input:
-        "results/{run}/images/cleaned/{shard}",
+        after_catalog("results/{run}/images/cleaned/{shard}"),
     output:
         "results/{run}/filters/{shard}.csv",
     log:
@@ -163,7 +163,7 @@ rule choose_filter:
 
 rule enhance:
     input:
-        images="results/{run}/images/cleaned/{shard}",
+        images=after_catalog("results/{run}/images/cleaned/{shard}"),
         choice="results/{run}/filters/choice.json",
     output:
         directory("results/{run}/images/enhanced/{shard}"),

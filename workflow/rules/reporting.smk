@@ -38,6 +38,7 @@ rule tables:
 rule figures:
     input:
         get_results(),
+        f"results/{RUN}/images/mammograms",
         expand(
             "results/{run}/images/{stage}/{shard}",
             run=RUN,

@@ -1,0 +1,247 @@
+"""The phantom as files: tables and DICOM images, laid out as TCIA's downloader leaves CBIS-DDSM."""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mcalc.data.datasets.phantom.lesions import Lesion, draw_lesion, draw_specks
+from mcalc.data.datasets.phantom.mammogram import COLUMNS, ROWS, draw_mammogram
+from mcalc.data.datasets.phantom.tissue import clustered_lumps, power_law_noise
+from mcalc.data.dicom import uid_from, write_dicom
+from mcalc.files import whole_file, write_text
+from mcalc.progress import Progress, silent
+
+TABLE_COLUMNS = (
+    *("patient_id", "breast density", "left or right breast", "image view", "abnormality id"),
+    *("abnormality type", "calc type", "calc distribution", "assessment", "pathology", "subtlety"),
+    *("image file path", "cropped image file path", "ROI mask file path"),
+)
+
+# In this order patients get their pathology: about the proportions of the published tables, and
+# every five patients hold both classes.
+PATHOLOGIES = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT", "BENIGN")
+# A benign finding beside the malignant one, in every tenth patient: both labels in one patient.
+SECOND_FINDING_EVERY, BOTH_LABELS_EVERY = 4, 10
+# So many of a hundred lesions look like the other class: biopsies surprise.
+LABEL_NOISE = 0.08
+ASSESSMENTS = {"BENIGN": (3, 4, 4), "BENIGN_WITHOUT_CALLBACK": (2,), "MALIGNANT": (4, 4, 5)}
+
+CROP_SIDES = (150, 420)
+SKIN_EVERY = 8
+STUDY_DATE = "07-20-2016"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A lesion with the fields that the table has for it."""
+
+    pathology: str
+    abnormality_id: int
+    assessment: int
+    subtlety: int
+    lesion: Lesion
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the images of one patient have in common."""
+
+    number: int
+    laterality: str
+    density: int
+    texture: float
+    findings: list[Finding]
+
+    @property
+    def patient_id(self) -> str:
+        """The table's `patient_id`; the published ones end at P_02584."""
+        return f"P_{10001 + self.number}"
+
+    @property
+    def part(self) -> str:
+        """Every fifth patient is of the test set, the next ones in turn of either class."""
+        return "Test" if self.number % 5 == (self.number // 5) % 5 else "Training"
+
+
+def write_phantom(root: Path, *, patients: int, seed: int, progress: Progress = silent) -> None:
+    """Write a made-up data set under `root`; the same arguments give the same bytes.
+
+    Each patient has one breast in both views, with one lesion or two: 16-bit crops at 45
+    micrometres a pixel, 8-bit masks, and one whole mammogram, which with the masks is drawn four
+    times smaller than a film (0.18 mm a pixel) to keep the files small. The true breast masks are
+    `root/truth/{case}.png`. The tables are written last.
+
+    Parameters
+    ----------
+    root : Path
+    patients : int
+        A patient's images depend on its number and the seed, not on how many there are.
+    seed : int
+    progress : callable, optional
+        Wraps the patients, to show a progress bar.
+    """
+    rows = {"Training": [], "Test": []}
+    for number in progress(range(patients), patients):
+        rng = np.random.default_rng([seed, number])
+        patient = draw_patient(rng, number)
+        rows[patient.part] += write_patient(rng, patient, Path(root))
+    for part, name in (("Training", "train"), ("Test", "test")):
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, TABLE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[part])
+        write_text(Path(root) / f"calc_case_description_{name}_set.csv", text.getvalue())
+
+
+def draw_patient(rng: np.random.Generator, number: int) -> Patient:
+    """Draw the patient of that number: laterality, density, texture, and lesions."""
+    pathologies = [PATHOLOGIES[number % len(PATHOLOGIES)]]
+    if number % BOTH_LABELS_EVERY == 0:
+        pathologies.append("BENIGN")
+    elif number % SECOND_FINDING_EVERY == 1:
+        pathologies.append(pathologies[0])
+    findings = [
+        _draw_finding(rng, pathology, abnormality_id)
+        for abnormality_id, pathology in enumerate(pathologies, start=1)
+    ]
+    laterality = str(rng.choice(["LEFT", "RIGHT"]))
+    return Patient(number, laterality, int(rng.integers(1, 5)), rng.uniform(0.3, 0.7), findings)
+
+
+def write_patient(rng: np.random.Generator, patient: Patient, root: Path) -> list[dict]:
+    """Write a patient's images and return its rows of the table."""
+    rows = []
+    drawn_view = str(rng.choice(["CC", "MLO"]))
+    for view in ("CC", "MLO"):
+        view_case = f"Calc-{patient.part}_{patient.patient_id}_{patient.laterality}_{view}"
+        breast = None
+        if view == drawn_view:
+            breast = _write_mammogram(rng, patient, view, view_case, root)
+        for finding in patient.findings:
+            case = f"{view_case}_{finding.abnormality_id}"
+            crop = draw_crop(rng, patient, finding, view)
+            _write_roi(rng, case, crop, breast, root)
+            rows.append(_table_row(patient, finding, view, view_case, case))
+    return rows
+
+
+def draw_crop(
+    rng: np.random.Generator, patient: Patient, finding: Finding, view: str
+) -> np.ndarray:
+    """Draw a ROI crop: tissue and specks, uint16, brightest pixel 65535, as the real ones."""
+    shape = tuple(rng.integers(CROP_SIDES[0], CROP_SIDES[1], 2))
+    shape = (int(shape[0]), int(np.clip(shape[1], 0.7 * shape[0], 1.4 * shape[0])))
+    tissue = patient.texture * power_law_noise(rng, shape)
+    tissue += (1 - patient.texture) * clustered_lumps(rng, shape)
+    # Visible lesions stand out by several, subtle ones by little more than the tissue's variation.
+    strength = 0.6 + 0.5 * finding.subtlety
+    image = tissue + strength * draw_specks(rng, finding.lesion, shape, view)
+    image = image + rng.normal(0, 0.08, shape)
+    low = rng.uniform(5000, 50000)
+    image = low + (image - image.min()) / np.ptp(image) * (65535 - low)
+    if (patient.number + finding.abnormality_id) % SKIN_EVERY == 0:
+        image = _with_air(rng, image)
+        image *= 65535 / image.max()  # the brightest pixel may have lain at the skin
+    return np.rint(np.clip(image, 0, 65535)).astype(np.uint16)
+
+
+def _draw_finding(rng: np.random.Generator, pathology: str, abnormality_id: int) -> Finding:
+    looks_like = pathology
+    if rng.random() < LABEL_NOISE:
+        looks_like = "BENIGN" if pathology == "MALIGNANT" else "MALIGNANT"
+    return Finding(
+        pathology,
+        abnormality_id,
+        int(rng.choice(ASSESSMENTS[pathology])),
+        int(rng.integers(1, 6)),
+        draw_lesion(rng, looks_like),
+    )
+
+
+def _with_air(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Let the skin run through the crop: beyond it the film is dark and flat."""
+    rows, columns = image.shape
+    row, column = np.ogrid[:rows, :columns]
+    skin = columns * rng.uniform(0.65, 0.8) - (row - rows / 2) ** 2 / rows * rng.uniform(0.2, 0.5)
+    fade = np.clip((skin - column) / (0.15 * columns), 0, 1) ** 0.5
+    level = 300 + np.abs(rng.normal(0, 60, image.shape))
+    rim = 0.25 + 0.75 * fade
+    return np.where(column < skin, image * rim, level)
+
+
+def _write_mammogram(
+    rng: np.random.Generator, patient: Patient, view: str, case: str, root: Path
+) -> np.ndarray:
+    image, breast = draw_mammogram(
+        rng, view=view, laterality=patient.laterality, density=(patient.density - 1) / 3
+    )
+    _write_image(root, case, "full mammogram images", 1, image, compress=True)
+    with whole_file(root / "truth" / f"{case}.png") as temporary:
+        cv2.imwrite(str(temporary), breast.astype(np.uint8) * 255)
+    return breast
+
+
+def _write_roi(
+    rng: np.random.Generator, case: str, crop: np.ndarray, breast: np.ndarray | None, root: Path
+) -> None:
+    mask = np.zeros((ROWS, COLUMNS) if breast is None else breast.shape, np.uint8)
+    sides = np.maximum(np.array(crop.shape) // 4, 4)
+    row, column = _place(rng, mask.shape, sides, breast)
+    mask[row : row + sides[0], column : column + sides[1]] = 255
+    _write_image(root, case, "ROI mask images", 1, crop, compress=False)
+    _write_image(root, case, "ROI mask images", 2, mask, compress=True)
+
+
+def _place(
+    rng: np.random.Generator, shape: tuple, sides: np.ndarray, breast: np.ndarray | None
+) -> tuple[int, int]:
+    """Return the corner of a ROI inside the breast, anywhere where the breast is not drawn."""
+    room = np.array(shape) - sides
+    if breast is not None:
+        kernel = np.ones(tuple(2 * sides), np.uint8)
+        inside = np.argwhere(cv2.erode(breast.astype(np.uint8), kernel) > 0)
+        if len(inside):
+            corner = inside[rng.integers(len(inside))] - sides // 2
+            return tuple(int(value) for value in np.clip(corner, 0, room))
+    return tuple(int(rng.integers(0, limit)) for limit in room)
+
+
+def _uids(case: str) -> tuple[str, str]:
+    return uid_from(f"{case}/study"), uid_from(f"{case}/series")
+
+
+def _write_image(
+    root: Path, case: str, series: str, number: int, pixels: np.ndarray, *, compress: bool
+) -> None:
+    study_uid, series_uid = _uids(case)
+    study = f"{STUDY_DATE}-DDSM-NA-{study_uid[-5:]}"
+    folder = root / "CBIS-DDSM" / case / study / f"1.000000-{series}-{series_uid[-5:]}"
+    write_dicom(
+        folder / f"1-{number}.dcm",
+        pixels,
+        patient_id=case,
+        study_uid=study_uid,
+        series_uid=series_uid,
+        series_description=series,
+        instance_number=number,
+        compress=compress,
+    )
+
+
+def _table_row(
+    patient: Patient, finding: Finding, view: str, view_case: str, case: str
+) -> dict[str, str | int]:
+    folder = "/".join((case, *_uids(case)))
+    values = (
+        *(patient.patient_id, patient.density, patient.laterality, view, finding.abnormality_id),
+        *("calcification", finding.lesion.morphology, finding.lesion.distribution),
+        *(finding.assessment, finding.pathology, finding.subtlety),
+        "/".join((view_case, *_uids(view_case), "000000.dcm")),
+        f"{folder}/000001.dcm\n",  # the published tables have this line break, too
+        f"{folder}/000000.dcm",
+    )
+    return dict(zip(TABLE_COLUMNS, values, strict=True))

@@ -1,0 +1,212 @@
+"""Stage `report`: the run's whole story in one HTML file that opens offline."""
+
+import base64
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mcalc.errors import DataError
+from mcalc.files import write_text
+from mcalc.records import LABELS
+from mcalc.reporting.results import NETWORK_NAMES, Results
+from mcalc.reporting.tables import Table, make_tables
+
+FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
+
+# How many of the ROIs set aside are listed one by one.
+LISTED = 20
+
+ABBREVIATIONS = {"auc", "f1", "lr", "mcc", "mse", "psnr", "roi", "ssim"}
+
+METHODS = {"otsu": "Otsu alone", "otsu_grown": "Otsu grown to the skin line"}
+
+
+class ShownTable(NamedTuple):
+    """A table whose cells are words: `columns` are pairs of a heading and whether it is numeric."""
+
+    name: str
+    title: str
+    note: str
+    columns: list[tuple[str, bool]]
+    rows: list[list[str]]
+
+
+def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.PathLike) -> str:
+    """Write the report of a run to the HTML file `report`, figures and styles inside.
+
+    Parameters
+    ----------
+    results : path
+        The folder `results/{run}`, with the figures of the stage `figures` in `figures/`.
+    run_name : str
+        The data set's name.
+    report : path
+        The file to write.
+
+    Returns
+    -------
+    str
+        One line that says how large the file is.
+
+    Raises
+    ------
+    DataError
+        If a file of the results or a figure is missing.
+    """
+    read = Results(results, run_name)
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "listed": _listed}
+    text = environment.get_template("report.html.j2").render(_story(read))
+    write_text(report, text)
+    return f"{report}: {len(text.encode()) / 1e6:.1f} MB"
+
+
+def show_table(table: Table) -> ShownTable:
+    """Round a table's numbers as a reader needs them and name its columns in words."""
+    rows = table.rows
+    columns = [(_name_column(name), pd.api.types.is_numeric_dtype(rows[name])) for name in rows]
+    cells = [_show_column(rows[name]) for name in rows]
+    return ShownTable(*table[:3], columns, [list(row) for row in zip(*cells, strict=True)])
+
+
+def _story(results: Results) -> dict:
+    """Return all that the template speaks of."""
+    card = results.card(results.runs.iloc[0])
+    return {
+        "run_name": results.run_name,
+        "dataset": results.dataset,
+        "data_hash": results.data_hash,
+        "results": results,
+        "tables": [show_table(table) for table in make_tables(results)],
+        "figures": {name: _embed(results.folder / f"figures/{name}.png") for name in FIGURES},
+        "data": _data(results),
+        "cleaning": _cleaning(results),
+        "choice": results.filter_choice,
+        "protocols": [_compare_sides(results, protocol) for protocol in results.protocols],
+        "networks": [NETWORK_NAMES[network] for network in results.networks],
+        "methods": METHODS,
+        "card": card,
+        "settings": card["settings"],
+    }
+
+
+def _data(results: Results) -> dict:
+    rejected = results.rejected
+    reasons = rejected.groupby(["stage", "reason"]).size().rename("ROIs").reset_index()
+    first = rejected.head(LISTED)
+    title = f"The first {len(first)} of {len(rejected)} ROIs set aside"
+    return {
+        "rois": len(results.rois),
+        "labels": results.rois["label"].value_counts().reindex(LABELS, fill_value=0).to_dict(),
+        "patients": _count_patients(results.rois),
+        "rejected": len(rejected),
+        "counts": show_table(Table("rois", "ROIs that took part", "", _count_rois(results.rois))),
+        "reasons": show_table(Table("reasons", "ROIs set aside, by stage and reason", "", reasons)),
+        "first": show_table(Table("rejected", title, "", first)),
+    }
+
+
+def _count_rois(rois: pd.DataFrame) -> pd.DataFrame:
+    """Count ROIs and patients by label and view, and both labels together."""
+    rows = []
+    for label in (*LABELS, "both"):
+        of_label = rois if label == "both" else rois[rois["label"] == label]
+        counts = {"label": label, "ROIs": len(of_label), "patients": _count_patients(of_label)}
+        for view in sorted(rois["view"].unique()):
+            counts[f"{view or 'unknown'}_view"] = int((of_label["view"] == view).sum())
+        rows.append(counts)
+    return pd.DataFrame(rows)
+
+
+def _count_patients(rows: pd.DataFrame) -> int:
+    return len(set(rows["patient_id"]) - {""})
+
+
+def _cleaning(results: Results) -> dict:
+    """Return the mean shares kept: of ROIs that hold background, of mammograms by origin."""
+    cleaning = results.cleaning
+    with_background = cleaning[cleaning["has_background"]]
+    groups = {"ROIs": with_background, **dict(list(results.mammograms.groupby("origin")))}
+    return {
+        name: {"count": len(rows), **{m: rows[f"{m}_kept"].mean() for m in METHODS}}
+        for name, rows in groups.items()
+        if len(rows)
+    }
+
+
+def _compare_sides(results: Results, protocol: str) -> dict:
+    """Return what a protocol's validation images are, and how the best runs do on them."""
+    split = results.splits[protocol]
+    split = split[split["fold"] == 0]
+    train, valid = (split[split["subset"] == subset] for subset in ("train", "valid"))
+    best = results.best_runs[results.best_runs["protocol"] == protocol]
+    first = best.sort_values(["error_rate", "valid_loss", "test"]).iloc[0]
+    rois = valid["roi_id"].nunique()
+    return {
+        "name": protocol,
+        "images": len(valid),
+        "rois": rois,
+        "patients": _count_patients(valid),
+        "shared_rois": len(set(valid["roi_id"]) & set(train["roi_id"])),
+        "shared_patients": len(set(valid["patient_id"]) & set(train["patient_id"]) - {""}),
+        "roi_weight": 1 / rois,
+        "majority": valid["label"].value_counts(normalize=True).max(),
+        "best": {"network": NETWORK_NAMES[first["network"]], "test": first["test"]},
+        "best_accuracy": first["accuracy"],
+        "mean_accuracy": best["accuracy"].mean(),
+        "undefined": int(best[["recall", "precision", "f1", "mcc"]].isna().any(axis=1).sum()),
+    }
+
+
+def _embed(path: Path) -> str:
+    try:
+        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise DataError(
+            f"{path}: the figure cannot be read ({error.strerror}); run mcalc figures first."
+        ) from error
+
+
+def _name_column(name: str) -> str:
+    words = name.split("_")
+    return " ".join(word.upper() if word in ABBREVIATIONS else word for word in words)
+
+
+def _show_column(column: pd.Series) -> list[str]:
+    if not pd.api.types.is_float_dtype(column):
+        return ["n/a" if pd.isna(value) else str(value) for value in column]
+    sizes = column[np.isfinite(column) & (column != 0)].abs()
+    if len(sizes) and (sizes.min() < 1e-3 or sizes.max() >= 1e6):
+        return [_show_number(value, ".1e") for value in column]
+    digits = 3 if not len(sizes) or sizes.max() < 10 else 1 if sizes.max() >= 100 else 2
+    return [_show_number(value, f".{digits}f") for value in column]
+
+
+def _show_number(value: float, layout: str) -> str:
+    if pd.isna(value):
+        return "n/a"
+    if np.isinf(value):
+        return "infinite"
+    mantissa, _, exponent = f"{value:{layout}}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{share:.{digits}%}"
+
+
+def _listed(words: list[str]) -> str:
+    """Join words as in `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,207 @@
+"""A small made-up results folder, as the stages before tables, figures and the report leave it."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mcalc import records
+from mcalc.evaluation.evaluate import evaluate_runs
+from mcalc.images.choose_filter import choose_filter
+from mcalc.images.compare_filters import compare_filters
+from mcalc.images.enhance import enhance_shard
+from mcalc.images.filters import Filter
+from mcalc.images.shards import write_png
+
+FILTERS = [Filter("adaptive_median", 7), Filter("median", 3), Filter("mean", 3)]
+ROIS = 8
+SETTINGS = {"batch_size": 4, "lr_min": 8e-6, "lr_max": 1e-4}
+AUGMENTATION = {"flip": True, "max_rotate": 10.0, "max_zoom": 1.1, "max_lighting": 0.2}
+
+
+def draw_roi(number: int) -> np.ndarray:
+    """Return grey tissue with specks, (64, 64) uint8, another for each number."""
+    generator = np.random.default_rng(number)
+    tissue = cv2.GaussianBlur(generator.normal(0, 1, (64, 64)), (0, 0), 5) * 200 + 110
+    specks = np.zeros((64, 64))
+    specks[generator.integers(15, 50, 12), generator.integers(15, 50, 12)] = 300
+    noise = generator.normal(0, 4, (64, 64))
+    return (tissue + cv2.GaussianBlur(specks, (0, 0), 0.9) + noise).clip(1, 255).astype(np.uint8)
+
+
+def draw_mammogram() -> dict[str, np.ndarray]:
+    """Return a breast with a bright core beside a label, and what the two methods find."""
+    rows, columns = np.mgrid[:160, :100]
+    radius = np.hypot(rows - 80, columns * 1.1)
+    image = np.where(radius < 70, 180 * np.exp(-((radius / 45) ** 2)) + 12, 3).astype(np.uint8)
+    image[5:15, 80:95] = 220
+    masks = {"otsu": radius < 40, "otsu_grown": radius < 70}
+    return {"": image} | {f".{name}": mask.astype(np.uint8) * 255 for name, mask in masks.items()}
+
+
+def write_run(
+    folder: Path,
+    *,
+    dataset: str = "phantom",
+    networks: tuple = ("vgg16", "resnet34"),
+    protocols: tuple = ("paper", "patient"),
+    mammograms: tuple = ("dataset", "samples"),
+    rejected: tuple = (),
+    tests: int = 2,
+    one_answer: str = "",
+) -> Path:
+    """Write a results folder.
+
+    Each network is trained `tests` times a protocol; the network `one_answer` calls every image
+    benign.
+    """
+    catalog = [_catalog_row(number, dataset) for number in range(ROIS)]
+    records.write(catalog, folder / "catalog.csv", records.CATALOG)
+    records.write(list(rejected), folder / "rejected.csv", records.REJECTED)
+    records.write([], folder / "images/converted/0.rejected.csv", records.REJECTED)
+    _write_images(folder, catalog)
+    _write_mammograms(folder, mammograms)
+    for protocol in protocols:
+        split = _split(catalog, protocol)
+        records.write(split, folder / f"splits/{protocol}.csv", records.SPLIT)
+        runs = []
+        for test, network in enumerate([name for name in networks for _ in range(tests)], start=1):
+            run = folder / f"runs/{protocol}/{network}/test{test}/fold0"
+            _write_training(run, split, protocol, network, test, network == one_answer)
+            runs.append(run)
+        evaluate_runs(runs, results=folder / f"evaluation/{protocol}.csv")
+    return folder
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write a results folder of one training run, but for the given differences."""
+    smallest = {"networks": ("vgg16",), "protocols": ("paper",), "tests": 1}
+    return lambda name="results", **given: write_run(tmp_path / name, **smallest | given)
+
+
+@pytest.fixture(scope="session")
+def usual_run(tmp_path_factory) -> Path:
+    """The usual results folder, to be read only."""
+    return write_run(tmp_path_factory.mktemp("usual") / "results")
+
+
+def _catalog_row(number: int, dataset: str) -> dict:
+    label = records.LABELS[number % 2]
+    return {
+        "roi_id": f"Calc-Test_P_{number // 2:05}_LEFT_{('CC', 'MLO')[number % 2]}_{number}",
+        "patient_id": f"P_{number // 2:05}",
+        "laterality": "LEFT",
+        "view": ("CC", "MLO")[number % 2],
+        "abnormality_id": number,
+        "label": label,
+        "pathology": label.upper(),
+        "official_split": "test",
+        "dataset": dataset,
+        "source": f"data/{number}.dcm",
+        "mammogram": "",
+        "sha256": f"{number:016x}",
+        "shard": 0,
+        "breast_density": 2,
+        "calc_type": "PLEOMORPHIC",
+        "calc_distribution": "CLUSTERED",
+        "assessment": 4,
+        "subtlety": 3,
+    }
+
+
+def _write_images(folder: Path, catalog: list[dict]) -> None:
+    cleaned = folder / "images/cleaned/0"
+    kept = []
+    for number, row in enumerate(catalog):
+        write_png(cleaned / f"{row['roi_id']}.png", draw_roi(number))
+        share = {"otsu_kept": 0.75, "otsu_grown_kept": 0.95} if number == 0 else None
+        share = share or {"otsu_kept": 1.0, "otsu_grown_kept": 1.0}
+        kept.append(
+            {"roi_id": row["roi_id"], "method": "otsu_grown", "has_background": number == 0} | share
+        )
+    records.write(kept, folder / "images/cleaned/0.csv", records.CLEANING)
+    scores, choice = folder / "filters/0.csv", folder / "filters/choice.json"
+    compare_filters(cleaned, scores=scores, filters=FILTERS)
+    choose_filter([scores], choice=choice, filters=FILTERS)
+    enhance_shard(cleaned, choice=choice, enhanced=folder / "images/enhanced/0")
+
+
+def _write_mammograms(folder: Path, origins: tuple) -> None:
+    rows = []
+    for origin in origins:
+        known = origin == "dataset"
+        rows.append(
+            {
+                "mammogram_id": f"{origin}_film",
+                "origin": origin,
+                "source": f"data/{origin}.dcm",
+                "otsu_kept": 0.3,
+                "otsu_grown_kept": 0.45,
+                "otsu_dice": 0.8 if known else None,
+                "otsu_grown_dice": 0.98 if known else None,
+            }
+        )
+        for ending, image in draw_mammogram().items():
+            write_png(folder / f"images/mammograms/{origin}_film{ending}.png", image)
+    records.write(rows, folder / "mammograms.csv", records.MAMMOGRAMS)
+
+
+def _split(catalog: list[dict], protocol: str) -> list[dict]:
+    rows = []
+    for number, row in enumerate(catalog):
+        for turns in range(4):
+            valid = turns == 0 if protocol == "paper" else number in (0, 1)
+            shared = {key: row[key] for key in ("roi_id", "patient_id", "label")}
+            rows.append(
+                {"image_id": f"{row['roi_id']}_r{turns}", **shared, "quarter_turns": turns}
+                | {"fold": 0, "subset": "valid" if valid else "train"}
+            )
+    return rows
+
+
+def _write_training(
+    run: Path, split: list[dict], protocol: str, network: str, test: int, one_answer: bool
+) -> None:
+    generator = np.random.default_rng([test, len(protocol)])
+    history = [_epoch(number, generator) for number in range(4)]
+    records.write(history, run / "history.csv", records.HISTORY)
+    rates = np.geomspace(1e-7, 1, 40)
+    losses = 0.7 - 0.2 / (1 + (3e-4 / rates) ** 2) + np.where(rates > 0.05, rates * 2, 0)
+    curve = [{"learning_rate": r, "loss": v} for r, v in zip(rates, losses, strict=True)]
+    records.write(curve, run / "lr_find.csv", records.LR_FIND)
+    valid = [row for row in split if row["subset"] == "valid"]
+    predictions = [_prediction(row, generator, one_answer) for row in valid]
+    records.write(predictions, run / "predictions.csv", records.PREDICTIONS)
+    settings = {"protocol": protocol, "network": network, "test": test, "fold": 0, "epochs": 3}
+    settings |= {**SETTINGS, "head_epochs": 1, "head_lr": 1e-3, "lr_find_iterations": 40}
+    card = {
+        "settings": settings | {"weights": "none", "seed": 1},
+        "augmentation": AUGMENTATION,
+        "size": 64,
+        "lr_find_valley": 3.1e-4 * test,
+        "versions": {"mcalc": "0.1.0", "torch": "2.14.0"},
+    }
+    (run / "run.json").write_text(json.dumps(card), encoding="utf-8")
+
+
+def _epoch(number: int, generator: np.random.Generator) -> dict:
+    error = float(generator.uniform(0.2, 0.5))
+    losses = {"train_loss": 0.8 / (number + 1), "valid_loss": 0.6 + 0.05 * number}
+    phase = "head" if number == 0 else "all"
+    rates = {"error_rate": error, "accuracy": 1 - error}
+    return {"epoch": number, "phase": phase, **losses, **rates}
+
+
+def _prediction(row: dict, generator: np.random.Generator, one_answer: bool) -> dict:
+    malignant = 0.1 if one_answer else float(generator.uniform(0.02, 0.98))
+    of_label = malignant if row["label"] == records.MALIGNANT else 1 - malignant
+    kept = {key: value for key, value in row.items() if key not in ("fold", "subset")}
+    predicted = records.LABELS[int(malignant > 0.5)]
+    return kept | {
+        "probability_malignant": malignant,
+        "predicted": predicted,
+        "loss": -float(np.log(of_label)),
+    }

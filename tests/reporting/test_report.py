@@ -1,0 +1,257 @@
+import base64
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcalc.errors import DataError
+from mcalc.reporting.report import show_table, write_report
+from mcalc.reporting.results import Results
+from mcalc.reporting.tables import Table, make_tables
+
+FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
+HOSTILE = "<script>alert('x')</script>"
+
+
+class Page(HTMLParser):
+    """What a browser would see: attributes, text in order, and the cells of each table."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.sources, self.links, self.words = [], [], [], []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.number_cells: list[str] = []
+        self.table = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.append(tag)
+        self.sources += [
+            values[key] for key in ("src", "srcset", "data", "poster") if key in values
+        ]
+        self.links += [values["href"]] if "href" in values else []
+        if tag == "figure" and "table" in values["class"]:
+            self.table = values["id"]
+            self.tables[self.table] = []
+        elif tag == "tr":
+            self.tables[self.table].append([])
+        elif tag in ("td", "th"):
+            self.tables[self.table][-1].append("")
+            self.is_number = values.get("class") == "number"
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] not in ("style", "script") and data.strip():
+            self.words.append(" ".join(data.split()))
+        if self.tags and self.tags[-1] in ("td", "th") and data.strip():
+            self.tables[self.table][-1][-1] += data
+            self.number_cells += [data] if self.is_number else []
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words).replace(" ,", ",").replace(" .", ".")
+
+    @property
+    def body(self) -> list[str]:
+        """The words behind the title."""
+        return self.words[1:]
+
+
+def add_figures(folder):
+    (folder / "figures").mkdir(exist_ok=True)
+    for name in FIGURES:
+        (folder / f"figures/{name}.png").write_bytes(f"picture {name}".encode())
+    return folder
+
+
+def read_report(folder, name="usual") -> str:
+    path = add_figures(folder).parent / "report.html"
+    write_report(folder, run_name=name, report=path)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def text(usual_run) -> str:
+    return read_report(usual_run)
+
+
+@pytest.fixture(scope="module")
+def page(text) -> Page:
+    return Page(text)
+
+
+def test_the_file_loads_nothing_from_elsewhere(page, text):
+    assert page.sources, "the figures"
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & set(page.tags)
+    assert "@import" not in text and "url(" not in text
+    assert all(link.startswith(("#", "https://doi.org/")) for link in page.links)
+
+
+def test_all_figures_are_inside_each_once(page):
+    inside = [base64.b64decode(source.partition(",")[2]).decode() for source in page.sources]
+    assert sorted(inside) == [f"picture {name}" for name in sorted(FIGURES)]
+
+
+def test_contents_lead_to_sections(page, text):
+    targets = [link[1:] for link in page.links if link.startswith("#")]
+    assert len(targets) == 6
+    assert all(f'<h2 id="{target}">' in text for target in targets)
+
+
+def test_a_phantom_is_called_so_before_anything_else(page):
+    assert page.body[0] == "Made-up phantom data: no number here says anything about patients."
+    assert page.body[1] == "Research software, not for diagnosis."
+    assert "(made-up phantom data)" in page.words[0], "and in the title of the window"
+
+
+def test_real_data_are_not_called_a_phantom(make_run):
+    folder = make_run(dataset="cbis_ddsm", mammograms=("dataset",))
+    real = read_report(folder, "cbis_ddsm")
+    assert Page(real).body[0] == "Research software, not for diagnosis."
+    assert "made-up" not in real.lower()
+    assert "10.7937/K9/TCIA.2016.7O02S9CY" in real
+
+
+@pytest.mark.parametrize(("mammograms", "cited"), [((), False), (("samples",), True)])
+def test_the_archive_is_cited_where_its_images_are_shown(make_run, mammograms, cited):
+    folder = make_run(dataset="folder", mammograms=mammograms)
+    text = read_report(folder)
+    assert ("10.7937/K9/TCIA.2016.7O02S9CY" in text) == cited
+    assert "10.3389/fpubh.2022.875305" in text
+
+
+def test_every_table_stands_in_the_report_with_all_its_cells(page, usual_run):
+    tables = list(make_tables(Results(usual_run, "usual")))
+    assert len(tables) >= 7
+    for table in tables:
+        head, *rows = page.tables[table.name]
+        assert len(head) == len(table.rows.columns)
+        assert len(rows) == len(table.rows)
+        for cells, (_, row) in zip(rows, table.rows.iterrows(), strict=True):
+            for cell, value in zip(cells, row, strict=True):
+                if isinstance(value, float) and not np.isnan(value):
+                    assert float(cell) == pytest.approx(value, rel=0.06, abs=6e-4)
+                else:
+                    assert cell == ("n/a" if pd.isna(value) else str(value))
+
+
+def test_numbers_are_set_to_the_right(page):
+    assert "accuracy" in page.number_cells
+    assert page.tables["table9"][1][7] in page.number_cells
+    assert "paper" not in page.number_cells
+
+
+def test_a_measure_without_a_value_is_not_zero(make_run):
+    folder = make_run(networks=("vgg16", "alexnet"), one_answer="alexnet")
+    page = Page(read_report(folder))
+    head, *rows = page.tables["table9"]
+    precision = head.index("precision")
+    assert {row[1]: row[precision] for row in rows}["alexnet"] == "n/a"
+    assert "has a measure without a value" in page.text
+
+
+def test_rounding_keeps_what_a_reader_needs():
+    rows = pd.DataFrame(
+        {
+            "lr_min": [8e-6, 1e-4],
+            "psnr": [37.1234, np.inf],
+            "accuracy": [0.87654, np.nan],
+            "mse": [123.456, 1.0],
+            "test": [1, 24],
+            "network": ["vgg16", "resnet34"],
+        }
+    )
+    shown = show_table(Table("name", "title", "note", rows))
+    assert shown.rows == [
+        ["8.0e-6", "37.12", "0.877", "123.5", "1", "vgg16"],
+        ["1.0e-4", "infinite", "n/a", "1.0", "24", "resnet34"],
+    ]
+    assert shown.columns[0] == ("LR min", True)
+    assert shown.columns[-1] == ("network", False)
+
+
+def test_rejected_rois_are_counted_and_the_first_are_listed(make_run):
+    rejected = [
+        {"roi_id": f"r{number}", "source": "a.dcm", "stage": "catalog", "detail": HOSTILE}
+        | {"reason": "empty_file" if number < 3 else "mask_not_crop"}
+        for number in range(25)
+    ]
+    text = read_report(make_run(rejected=rejected))
+    page = Page(text)
+    assert "25 ROIs could not be used and were set aside" in page.text
+    assert page.tables["reasons"][1:] == [
+        ["catalog", "empty_file", "3"],
+        ["catalog", "mask_not_crop", "22"],
+    ]
+    assert [row[0] for row in page.tables["rejected"][1:]] == [f"r{n}" for n in range(20)]
+    assert "The first 20 of 25 ROIs set aside" in page.text
+    assert "<script" not in text, "a file's words are shown, not run"
+    assert page.tables["rejected"][1][-1] == HOSTILE
+
+
+def test_without_rejected_rois_the_report_says_so(page):
+    assert "No ROI was set aside." in page.text
+    assert "reasons" not in page.tables
+
+
+def test_rois_are_counted_by_label_and_view(page):
+    assert page.tables["rois"] == [
+        ["label", "ROIs", "patients", "CC view", "MLO view"],
+        ["benign", "4", "4", "4", "0"],
+        ["malignant", "4", "4", "0", "4"],
+        ["both", "8", "4", "4", "4"],
+    ]
+    assert "8 ROIs (regions of interest: crops around a finding) of 4 patients" in page.text
+
+
+def test_protocols_are_compared_by_what_they_share(page):
+    text = page.text
+    assert "8 images of 8 ROIs and 4 patients validate. It leaks: all these ROIs" in text
+    assert "8 images of 2 ROIs and 1 patient validate. It does not leak" in text
+    assert "under paper a single ROI weighs 12.5% of the result" in text
+    assert "under patient a single ROI weighs 50.0% of the result" in text
+    assert "chosen on the same validation images" in text
+
+
+def test_the_best_run_of_the_text_is_that_of_the_table(page, usual_run):
+    for protocol, rows in Results(usual_run, "usual").best_runs.groupby("protocol"):
+        accuracy = f"{rows['accuracy'].max():.1%}"
+        sentence = page.text.partition(f"Protocol {protocol}")[2]
+        assert f"is right on {accuracy} of the images" in sentence[:600]
+        assert f"{rows['accuracy'].mean():.1%} under {protocol}" in page.text
+
+
+def test_cleaning_says_how_much_each_way_keeps(page):
+    assert "Otsu alone keeps 75% of the image on average" in page.text
+    assert "On 1 real film mammogram of CBIS-DDSM, Otsu alone keeps 30%" in page.text
+    assert "On 1 phantom mammogram, Otsu alone keeps 30%" in page.text
+
+
+def test_random_weights_are_not_hidden(page):
+    assert "start from random weights, not from ImageNet's as in the study" in page.text
+
+
+def test_the_filter_and_its_caveat_are_told(page, usual_run):
+    choice = Results(usual_run, "usual").filter_choice
+    assert f"The {choice['filter'].replace('_', ' ')} with a window of" in page.text
+    assert "no filter at all would score best" in page.text
+
+
+def test_a_hostile_run_name_is_only_words(make_run):
+    assert "<script" not in read_report(make_run(), HOSTILE)
+
+
+def test_a_missing_figure_is_named(make_run, tmp_path):
+    folder = add_figures(make_run())
+    (folder / "figures/figure5.png").unlink()
+    with pytest.raises(
+        DataError, match=r"figure5\.png: the figure cannot be read .* run mcalc fig"
+    ):
+        write_report(folder, run_name="run", report=tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_same_results_give_the_same_report(text, usual_run):
+    assert read_report(usual_run) == text

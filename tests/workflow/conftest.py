@@ -1,0 +1,114 @@
+"""A copy of the project with a tiny data set of its own, and ways to run Snakemake in it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(
+    *(".git", ".snakemake", "results", "resources", "logs", "build", "*.egg-info", "__pycache__"),
+    *(".venv", ".*_cache"),
+)
+
+
+@dataclass
+class Project:
+    """A folder that holds the workflow, the package and a configuration `tiny.yaml`."""
+
+    folder: Path
+
+    def snakemake(self, *arguments: str, configs=("tiny.yaml",), check: bool = True) -> str:
+        """Run Snakemake with the configuration files laid over the default; return its output."""
+        command = ("snakemake", "--cores", "2", *arguments, "--configfile", *configs)
+        return self.call(*command, check=check)
+
+    def call(self, *command: str, check: bool = True) -> str:
+        """Run a command here, with this folder's package, and return what it printed."""
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert not check or done.returncode == 0, done.stdout + self.logs()
+        return done.stdout
+
+    def dry_run(self, *arguments: str, configs=("tiny.yaml",)) -> Counter:
+        """Return how many jobs of each rule a run would have, by the dry run."""
+        return Counter(rule for rule, _ in self.planned_jobs(*arguments, configs=configs))
+
+    def planned_jobs(self, *arguments: str, configs=("tiny.yaml",)) -> set[tuple[str, str]]:
+        """Return the jobs of a dry run as (rule, wildcards)."""
+        printed = self.snakemake("--dry-run", *arguments, configs=configs)
+        blocks = re.split(r"^(?:local)?(?:rule|checkpoint) ", printed, flags=re.MULTILINE)[1:]
+        jobs = set()
+        for block in blocks:
+            wildcards = re.search(r"^    wildcards: (.*)$", block, flags=re.MULTILINE)
+            jobs.add((block.partition(":")[0], wildcards.group(1) if wildcards else ""))
+        return jobs
+
+    def configure(self, **changes) -> None:
+        """Change keys of tiny.yaml, a dotted key written with two underscores."""
+        path = self.folder / "tiny.yaml"
+        config = yaml.safe_load(path.read_text())
+        for key, value in changes.items():
+            *groups, last = key.split("__")
+            place = config
+            for group in groups:
+                place = place.setdefault(group, {})
+            place[last] = value
+        path.write_text(yaml.safe_dump(config))
+
+    def logs(self) -> str:
+        """Return the logs of all jobs, for a failing test's message."""
+        return "".join(path.read_text() for path in sorted(self.folder.glob("logs/**/*.log")))
+
+
+@pytest.fixture(scope="session")
+def make_project(tmp_path_factory):
+    """A function that copies the project, or a folder in which it has already run."""
+
+    def make(source: Path = REPOSITORY) -> Project:
+        folder = tmp_path_factory.mktemp("project") / "mcalc"
+        ignore = LEFT_OUT if source == REPOSITORY else None
+        shutil.copytree(source, folder, symlinks=True, ignore=ignore)
+        return Project(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> dict:
+    """Six patients, one network, one epoch: the smallest run that touches every rule."""
+    return {
+        "run": "tiny",
+        "dataset": {"kind": "cbis_ddsm", "root": "resources/tiny", "shards": 2},
+        "mammograms": {"origin": "dataset", "limit": 2},
+        "train": {
+            "networks": ["alexnet"],
+            "settings": [{"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 1}],
+            "lr_find_iterations": 6,
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def untouched(make_project, tiny_config) -> Project:
+    """A project with its data set, in which nothing has run yet."""
+    project = make_project()
+    (project.folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_config))
+    project.call("mcalc", "phantom", "resources/tiny", "--patients", "8", "--seed", "3")
+    return project

@@ -1,0 +1,189 @@
+"""What the workflow plans, seen in dry runs: entries, presets, and what a change runs again."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+PREPARATION = {"convert": 2, "clean": 2, "compare_filters": 2, "choose_filter": 1, "enhance": 2}
+
+
+@pytest.fixture(scope="module")
+def prepared(make_project, untouched):
+    """A project whose images are prepared (the target clean_all) and whose splits are made."""
+    project = make_project(untouched.folder)
+    project.snakemake("clean_all", "results/tiny/splits/patient.csv")
+    return project
+
+
+@pytest.fixture
+def copy(make_project, prepared):
+    """A copy of the prepared project that a test may change."""
+    return make_project(prepared.folder)
+
+
+def test_prepared_images_need_nothing(prepared):
+    assert "Nothing to be done" in prepared.snakemake("clean_all")
+
+
+def test_a_filter_window_runs_filtering_and_what_follows_but_not_conversion(copy):
+    copy.configure(filters__adaptive_median__max_window=5)
+    assert copy.dry_run("clean_all") == {
+        "compare_filters": 2,
+        "choose_filter": 1,
+        "enhance": 2,
+        "clean_all": 1,
+    }
+
+
+def test_a_line_of_the_converting_module_runs_conversion_and_what_follows(copy):
+    source = copy.folder / "mcalc/images/convert.py"
+    changed = source.read_text().replace("shrinks = min(", "shrinks = max(")
+    assert changed != source.read_text()
+    source.write_text(changed)
+    assert copy.dry_run("clean_all") == {**PREPARATION, "clean_all": 1}
+
+
+def test_a_comment_in_the_converting_module_runs_nothing(copy):
+    source = copy.folder / "mcalc/images/convert.py"
+    source.write_text(source.read_text() + "\n# A remark.\n")
+    assert "Nothing to be done" in copy.snakemake("clean_all", "--dry-run")
+
+
+def test_a_module_that_conversion_imports_runs_conversion(copy):
+    source = copy.folder / "mcalc/data/dicom.py"
+    source.write_text(source.read_text().replace("MASK_MAX_VALUES = 2", "MASK_MAX_VALUES = 3"))
+    assert copy.dry_run("clean_all")["catalog"] == 1
+    copy.snakemake("results/tiny/catalog.csv")
+    assert copy.dry_run("clean_all")["convert"] == 2
+
+
+def test_the_extensions_source_runs_filters_but_not_conversion(copy):
+    source = copy.folder / "csrc/adaptive_median.cpp"
+    source.write_text(source.read_text() + "// A remark the compiler sees.\n")
+    planned = copy.dry_run("clean_all")
+    assert planned["compare_filters"] == 2
+    assert "convert" not in planned
+
+
+def test_an_outdated_extension_is_refused_in_one_sentence(copy):
+    source = copy.folder / "csrc/adaptive_median.cpp"
+    source.write_text(source.read_text() + "// A remark the compiler sees.\n")
+    printed = copy.call(
+        *("mcalc", "compare-filters", "results/tiny/images/cleaned/0"),
+        *("--scores", "scores.csv", "--filter", "median:3"),
+        check=False,
+    )
+    assert printed.count("\n") == 1
+    assert "pip install -e ." in printed
+
+
+def test_a_new_dicom_file_runs_one_shard(make_project, untouched):
+    project = make_project(untouched.folder)
+    crop = min((project.folder / "resources/tiny").glob("CBIS-DDSM/*_1/*/*/1-1.dcm"))
+    content = crop.read_bytes()
+    crop.unlink()
+    project.snakemake("clean_all")
+    crop.write_bytes(content)
+    assert project.dry_run("clean_all")["catalog"] == 1
+    project.snakemake("results/tiny/catalog.csv")
+    jobs = project.planned_jobs("clean_all")
+    assert sum(rule == "convert" for rule, _ in jobs) == 1
+    assert sum(rule == "clean" for rule, _ in jobs) == 1
+    printed = project.snakemake("clean_all")
+    assert printed.count("rule convert:") == 1
+
+
+def test_a_changed_dicom_file_runs_one_shard(copy):
+    crop = min((copy.folder / "resources/tiny").glob("CBIS-DDSM/*_1/*/*/1-1.dcm"))
+    crop.write_bytes(crop.read_bytes())
+    copy.snakemake("results/tiny/catalog.csv")
+    assert copy.dry_run("clean_all")["convert"] == 1
+
+
+def test_three_entries_plan_the_same_jobs(untouched):
+    (untouched.folder / "module").mkdir(exist_ok=True)
+    (untouched.folder / "module.smk").write_text(
+        'configfile: "config.yaml"\n'
+        'module mcalc:\n    snakefile: "workflow/Snakefile"\n    config: config\n'
+        "use rule * from mcalc\n"
+    )
+    ours = untouched.dry_run()
+    inner = untouched.dry_run("-s", "workflow/Snakefile")
+    module = untouched.dry_run("-s", "module.smk")
+    assert ours["train"] == 2
+    for planned in (ours, inner, module):
+        planned.pop("default", None)
+        planned.pop("all", None)
+    assert ours == inner == module
+
+
+def test_the_papers_preset_plans_24_tests_a_protocol(untouched):
+    jobs = untouched.planned_jobs(configs=["workflow/presets/paper.yaml"])
+    trained = [wildcards for rule, wildcards in jobs if rule == "train"]
+    assert len(trained) == 2 * 24
+    numbers = {}
+    for wildcards in trained:
+        network = re.search(r"network=(\w+)", wildcards).group(1)
+        numbers.setdefault(network, set()).add(int(re.search(r"test=(\d+)", wildcards).group(1)))
+    assert numbers == {
+        "vgg16": set(range(1, 7)),
+        "resnet34": set(range(7, 13)),
+        "alexnet": set(range(13, 19)),
+        "resnet50": set(range(19, 25)),
+    }
+
+
+def test_the_preset_for_a_download_plans_without_the_data(untouched):
+    presets = ("workflow/presets/cbis_ddsm.yaml", "workflow/presets/paper.yaml")
+    planned = untouched.dry_run(configs=presets)
+    assert planned["catalog"] == 1
+    assert planned["convert"] == 16
+    assert "phantom" not in planned
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"filters__adaptive_median__max_windw": 5}, "max_windw"),
+        ({"train__networks": ["resnet18"]}, "resnet18"),
+        ({"filters__median__window": 4}, "filters.median.window"),
+        ({"train__settings": [{"batch_size": 8, "lr_min": "1e-4", "lr_max": 1e-3, "epochs": 1}]},
+         "train.settings[0].lr_min"),
+        ({"split__protocols": ["patients"]}, "patients"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_or_value_is_named_before_anything_runs(make_project, untouched, change, named):
+    project = make_project(untouched.folder)
+    project.configure(**change)
+    printed = project.snakemake("--dry-run", check=False)
+    sentence = next(line for line in printed.splitlines() if line.startswith("Configuration, "))
+    assert named in sentence
+    assert "config/README.md" in sentence
+
+
+def test_every_key_of_the_default_is_explained():
+    explained = (REPOSITORY / "config/README.md").read_text()
+
+    def keys(config, above=""):
+        for key, value in config.items():
+            if isinstance(value, dict):
+                yield from keys(value, f"{above}{key}.")
+            else:
+                yield f"{above}{key}"
+
+    config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    assert [key for key in keys(config) if f"`{key}`" not in explained] == []
+
+
+def test_the_conda_environment_asks_for_what_the_package_asks_for():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    environment = yaml.safe_load((REPOSITORY / "envs/mcalc.yaml").read_text())
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert sorted(pip) == sorted(project["dependencies"])
+    assert f"python {project['requires-python']}" in environment["dependencies"]

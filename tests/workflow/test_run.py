@@ -1,0 +1,161 @@
+"""The whole workflow on a tiny data set in which some files are bad, from DICOM to the report."""
+
+import json
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+STUDY_TABLES = ("table2", "table3", "table4", "table7_alexnet", "table9", "cleaning")
+FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
+
+
+def crops(project):
+    return sorted((project.folder / "resources/tiny").glob("CBIS-DDSM/*/*/*/1-1.dcm"))
+
+
+@pytest.fixture(scope="module")
+def spoiled(make_project, untouched):
+    """A project in which one crop is cut off, one empty, one missing and one a mask."""
+    project = make_project(untouched.folder)
+    rois = [path for path in crops(project) if path.parts[-4].endswith(("_1", "_2"))]
+    cut_off, empty, missing, mask = rois[:4]
+    cut_off.write_bytes(cut_off.read_bytes()[: cut_off.stat().st_size // 2])
+    empty.write_bytes(b"")
+    missing.unlink()
+    missing.with_name("1-2.dcm").unlink()
+    mask.unlink()
+    project.bad = {
+        path.parts[-4]: reason
+        for path, reason in (
+            (cut_off, "unreadable"),
+            (empty, "empty_file"),
+            (missing, "missing_file"),
+            (mask, "mask_not_crop"),
+        )
+    }
+    return project
+
+
+@pytest.fixture(scope="module")
+def finished(spoiled):
+    """The same project after `snakemake`."""
+    spoiled.snakemake()
+    return spoiled
+
+
+def test_a_second_run_finds_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake()
+
+
+def test_all_tables_figures_and_the_report_are_there(finished):
+    results = finished.folder / "results/tiny"
+    for name in STUDY_TABLES:
+        table = pd.read_csv(results / f"tables/{name}.csv")
+        assert len(table) > 0
+        assert set(table["run"]) == {"tiny"}
+        assert "Run `tiny`" in (results / f"tables/{name}.md").read_text()
+    for name in FIGURES:
+        assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "tiny" in (results / f"figures/{name}.svg").read_text()
+    assert "tiny" in (results / "report.html").read_text()
+
+
+def test_each_bad_file_is_one_row_with_its_reason(finished):
+    results = finished.folder / "results/tiny"
+    tables = [results / "rejected.csv", *results.glob("images/converted/*.rejected.csv")]
+    rejected = pd.concat(pd.read_csv(path) for path in tables)
+    assert dict(zip(rejected["roi_id"], rejected["reason"], strict=True)) == finished.bad
+    report = (results / "report.html").read_text()
+    for roi_id, reason in finished.bad.items():
+        assert roi_id in report
+        assert reason in report
+
+
+def test_no_roi_is_lost_between_the_table_and_the_split(finished):
+    results = finished.folder / "results/tiny"
+    described = pd.concat(
+        pd.read_csv(path)
+        for path in (finished.folder / "resources/tiny").glob("calc_case_description_*.csv")
+    )
+    split = pd.read_csv(results / "splits/patient.csv")
+    assert split["roi_id"].nunique() + len(finished.bad) == len(described)
+    assert len(split) == 4 * split["roi_id"].nunique()
+
+
+def test_the_patient_protocol_keeps_patients_apart(finished):
+    split = pd.read_csv(finished.folder / "results/tiny/splits/patient.csv")
+    assert (split.groupby("patient_id")["subset"].nunique() == 1).all()
+
+
+def test_results_follow_from_the_predictions(finished):
+    results = finished.folder / "results/tiny"
+    for protocol in ("paper", "patient"):
+        row = pd.read_csv(results / f"evaluation/{protocol}.csv").iloc[0]
+        run = results / f"runs/{protocol}/alexnet/test1/fold0"
+        predictions = pd.read_csv(run / "predictions.csv")
+        wrong = predictions["label"] != predictions["predicted"]
+        assert row["error_rate"] == pytest.approx(wrong.mean())
+        card = json.loads((run / "run.json").read_text())
+        assert card["images"]["valid"] == len(predictions)
+
+
+def test_a_run_again_gives_the_same_bytes(finished):
+    results = finished.folder / "results/tiny"
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    again = [path for path in before if path.suffix in (".csv", ".json", ".md", ".svg", ".png")]
+    again += [path for path in before if path.suffix in (".safetensors", ".html")]
+    finished.snakemake("--forceall")
+    different = [str(path) for path in again if path.read_bytes() != before[path]]
+    assert different == []
+
+
+def test_snakemakes_own_report_is_made(finished):
+    finished.snakemake("--report", "snakemake-report.html")
+    assert "table9" in (finished.folder / "snakemake-report.html").read_text()
+
+
+def test_a_folder_without_patients_refuses_the_patient_protocol(make_project, untouched):
+    project = make_project(untouched.folder)
+    for number, path in enumerate(crops(project)[:12]):
+        label = ("benign", "malignant")[number % 2]
+        place = project.folder / "resources/own" / label / f"{number}.dcm"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+    project.configure(run="own", dataset={"kind": "folder", "root": "resources/own", "shards": 1})
+    project.snakemake("results/own/splits/paper.csv")
+    project.snakemake("results/own/splits/patient.csv", check=False)
+    log = (project.folder / "logs/own/split/patient.log").read_text()
+    assert log.count("\n") == 1
+    assert "dataset.patients" in log
+
+
+def test_weights_that_are_not_there_stop_the_run_with_one_sentence(make_project, finished):
+    project = make_project(finished.folder)
+    project.configure(train__weights="imagenet")
+    offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    environment = [f"{name}={value}" for name, value in offline.items()]
+    project.call(
+        *("env", *environment, "TORCH_HOME=nowhere"),
+        *("snakemake", "--cores", "2", "results/tiny/runs/paper/alexnet/test1/fold0/run.json"),
+        *("--configfile", "tiny.yaml"),
+        check=False,
+    )
+    log = project.folder / "logs/tiny/train/paper/alexnet/test1/fold0.log"
+    sentence = log.read_text().strip().splitlines()[-1]
+    assert sentence.startswith("mcalc: ImageNet weights of alexnet could not be had")
+    assert "alexnet-owt-7be5be79.pth" in sentence
+
+
+def test_a_failing_stage_leaves_no_output(make_project, untouched):
+    project = make_project(untouched.folder)
+    root = project.folder / "resources/tiny"
+    for path in root.glob("calc_case_description_*.csv"):
+        table = pd.read_csv(path).drop(columns="pathology")
+        table.to_csv(path, index=False)
+    project.snakemake("results/tiny/catalog.csv", check=False)
+    log = (project.folder / "logs/tiny/catalog.log").read_text()
+    assert "column pathology is missing" in log
+    assert log.count("\n") == 1
+    assert not (project.folder / "results/tiny/catalog.csv").exists()
