@@ -39,7 +39,8 @@ Pixel otsu_threshold(const ImageView<Pixel>& image) {
                                   static_cast<double>(dark_sum) / static_cast<double>(dark_pixels);
         const double variance =
             static_cast<double>(dark_pixels) * bright_pixels * difference * difference;
-        if (variance > best_variance) {
+        // Equally good thresholds may differ in the last digit: the smallest of them is kept.
+        if (variance > best_variance * (1 + 1e-12)) {
             best_variance = variance;
             best = static_cast<Pixel>(value);
         }

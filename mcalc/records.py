@@ -213,7 +213,9 @@ def read(path: str | os.PathLike, schema) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read as a table ({error}).") from error
     for name, column in schema.columns.items():
         if name in frame and str(column.dtype) in ("int64", "float64", "bool"):
-            frame[name] = frame[name].replace("", None).replace({"True": True, "False": False})
+            frame[name] = frame[name].replace("", None)
+        if name in frame and str(column.dtype) == "bool":
+            frame[name] = _booleans(frame[name], path)
     return _checked(frame, schema, path)
 
 
@@ -228,6 +230,16 @@ def data_hash(catalog: pd.DataFrame) -> str:
     """Return twelve hex digits that stand for the ROIs, their labels and their files' bytes."""
     rows = catalog[["roi_id", "label", "sha256"]].sort_values("roi_id")
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]
+
+
+def _booleans(values: pd.Series, path: Path) -> pd.Series:
+    """Read True and False; any other text would be taken for True."""
+    wrong = values[~values.isin(["True", "False"])]
+    if len(wrong):
+        raise DataError(
+            f"{path}: {wrong.iloc[0]!r} in column {values.name} is neither True nor False."
+        )
+    return values == "True"
 
 
 def _checked(frame: pd.DataFrame, schema, path: str | os.PathLike) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -38,17 +40,12 @@ def read_dicom(path: str | os.PathLike) -> np.ndarray:
         If the file is empty, is no DICOM, holds colour or several frames, or cannot be decoded.
     """
     dataset = _read_dataset(path)
-    if int(dataset.get("SamplesPerPixel", 1)) != 1:
-        raise DataError(f"{path}: a colour image; only grey images (SamplesPerPixel 1) are read.")
-    if int(dataset.get("NumberOfFrames", 1) or 1) != 1:
-        raise DataError(f"{path}: {dataset.NumberOfFrames} frames; only single images are read.")
-    try:
+    with _explained(path, "the pixels cannot be decoded"):
+        _check_grey(dataset, path)
         stored = pixel_array(dataset)
-    except Exception as error:  # decoders raise anything from ValueError to RuntimeError
-        raise DataError(f"{path}: the pixels cannot be decoded ({_first_line(error)}).") from error
-    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        stored = _inverted(stored, int(dataset.BitsStored), int(dataset.PixelRepresentation))
-    return _as_unsigned(np.asarray(apply_modality_lut(stored, dataset)), path)
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            stored = _inverted(stored, int(dataset.BitsStored), int(dataset.PixelRepresentation))
+        return _as_unsigned(np.asarray(apply_modality_lut(stored, dataset)), path)
 
 
 def is_mask(path: str | os.PathLike) -> bool:
@@ -59,15 +56,16 @@ def is_mask(path: str | os.PathLike) -> bool:
     8-bit file is a mask when its pixels take at most two values.
     """
     dataset = _read_dataset(path, stop_before_pixels=True)
-    if int(dataset.get("BitsAllocated", 0)) > 8:
-        return False
+    with _explained(path, "the header cannot be read"):
+        if int(dataset.get("BitsAllocated", 0)) > 8:
+            return False
     return holds_mask(read_dicom(path))
 
 
 def holds_mask(pixels: np.ndarray) -> bool:
-    """Tell whether `pixels` take two values only, as a mask does and a crop of film never."""
+    """Tell whether `pixels` take at most two values, as a mask does and a crop of film never."""
     sample = np.unique(pixels[:: max(1, pixels.shape[0] // 64)])
-    return len(sample) <= MASK_MAX_VALUES and len(np.unique(pixels)) == MASK_MAX_VALUES
+    return len(sample) <= MASK_MAX_VALUES and len(np.unique(pixels)) <= MASK_MAX_VALUES
 
 
 def write_dicom(
@@ -110,10 +108,14 @@ def write_dicom(
     dataset.BitsAllocated = dataset.BitsStored = bits
     dataset.HighBit = bits - 1
     dataset.PixelRepresentation = 0
-    dataset.PixelData = np.ascontiguousarray(pixels).tobytes()
+    content = np.ascontiguousarray(pixels).tobytes()
+    dataset.PixelData = content + b"\0" * (len(content) % 2)  # an even length (PS3.5, 7.1.1)
     dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
     if compress:
-        dataset.compress(RLELossless, generate_instance_uid=False)
+        # gdcm's encoder ends the process on an odd number of bytes.
+        dataset.compress(
+            RLELossless, pixels, encoding_plugin="pylibjpeg", generate_instance_uid=False
+        )
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
 
@@ -125,16 +127,31 @@ def uid_from(text: str) -> str:
 
 def _read_dataset(path: str | os.PathLike, **options) -> pydicom.Dataset:
     path = Path(path)
-    try:
+    with _explained(path, "not a readable DICOM file"):
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
         return pydicom.dcmread(path, **options)
-    except DataError:
+
+
+@contextmanager
+def _explained(path: str | os.PathLike, problem: str) -> Iterator[None]:
+    """Turn whatever a broken file makes a parser or a decoder raise into a `DataError`."""
+    try:
+        yield
+    except (DataError, KeyboardInterrupt, SystemExit):
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.", "missing_file") from error
-    except Exception as error:  # a broken file may raise anything while it is parsed
-        raise DataError(f"{path}: not a readable DICOM file ({_first_line(error)}).") from error
+    except BaseException as error:  # a decoder written in Rust panics past Exception
+        raise DataError(f"{path}: {problem} ({_first_line(error)}).") from error
+
+
+def _check_grey(dataset: pydicom.Dataset, path: str | os.PathLike) -> None:
+    colours = dataset.get("PhotometricInterpretation")
+    if int(dataset.SamplesPerPixel) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
+        raise DataError(f"{path}: a colour image ({colours}); only grey images are read.")
+    if int(dataset.get("NumberOfFrames", 1) or 1) != 1:
+        raise DataError(f"{path}: {dataset.NumberOfFrames} frames; only single images are read.")
 
 
 def _inverted(stored: np.ndarray, bits_stored: int, signed: int) -> np.ndarray:
@@ -157,5 +174,5 @@ def _as_unsigned(values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     return values.astype(np.uint8 if top <= np.iinfo(np.uint8).max else np.uint16)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -37,7 +37,10 @@ def read_pixels(path: str | os.PathLike) -> np.ndarray:
         raise DataError(f"{path}: cannot be opened ({error.strerror}).", "missing_file") from error
     if content.size == 0:
         raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # such as a header that claims more pixels than OpenCV takes
+        raise DataError(f"{path}: the picture cannot be decoded ({error.err}).") from error
     if image is None:
         raise DataError(f"{path}: not a readable {path.suffix[1:].upper()} file.")
     if image.dtype not in (np.uint8, np.uint16):

@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from mcalc import records
 from mcalc.errors import DataError
 from mcalc.evaluation.metrics import area_under_curve, confusion, measures
@@ -30,8 +32,8 @@ def evaluate_runs(
 
 def _evaluate(run: Path, positive_class: str) -> dict:
     settings = _read_settings(run / "run.json")
-    history = records.read(run / "history.csv", records.HISTORY)
-    predictions = records.read(run / "predictions.csv", records.PREDICTIONS)
+    history = _read_rows(run / "history.csv", records.HISTORY)
+    predictions = _read_rows(run / "predictions.csv", records.PREDICTIONS)
     counts = confusion(
         predictions["label"], predictions["predicted"], positive_class=positive_class
     )
@@ -47,12 +49,19 @@ def _evaluate(run: Path, positive_class: str) -> dict:
     }
 
 
+def _read_rows(path: Path, schema) -> pd.DataFrame:
+    rows = records.read(path, schema)
+    if rows.empty:
+        raise DataError(f"{path}: the table has no row; train the run again.")
+    return rows
+
+
 def _read_settings(path: Path) -> dict:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError) as error:
+        missing = [key for key in SETTING_KEYS if key not in settings]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the card of a run; train it again.") from error
-    missing = [key for key in SETTING_KEYS if key not in settings]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} is missing; train the run again.")
     return settings

@@ -61,4 +61,5 @@ def area_under_curve(labels, probability_malignant) -> float:
 
 
 def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator else float("nan")
+    # Rounding may carry a correlation of one beyond one.
+    return min(1.0, max(-1.0, numerator / denominator)) if denominator else float("nan")

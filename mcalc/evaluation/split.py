@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,13 @@ def split_images(
 
 def _split_by_image(images: pd.DataFrame, valid_fraction: float, seed: int) -> np.ndarray:
     splitter = StratifiedShuffleSplit(1, test_size=valid_fraction, random_state=seed)
-    return _marked(images, next(splitter.split(images, images["label"]))[1])
+    try:
+        return _marked(images, next(splitter.split(images, images["label"]))[1])
+    except ValueError as error:
+        raise DataError(
+            f"{len(images)} images are too few to split by {valid_fraction:g} with every class on "
+            "both sides; raise split.valid_fraction or add data."
+        ) from error
 
 
 def _split_by_patient(images: pd.DataFrame, valid_fraction: float, seed: int) -> np.ndarray:
@@ -95,19 +102,24 @@ def _split_by_patient(images: pd.DataFrame, valid_fraction: float, seed: int) ->
             f" and {unnamed['roi_id'].nunique() - 1} others have none; give dataset.patients (a CSV"
             " file with the columns file and patient_id), or take 'patient' out of split.protocols."
         )
-    folds = round(1 / valid_fraction)
     patients = images["patient_id"].nunique()
-    if patients < folds:
+    share = Fraction(valid_fraction).limit_denominator(20)
+    if patients < share.denominator:
         raise DataError(
-            f"{patients} patients cannot be split into {folds} parts; raise split.valid_fraction."
+            f"{patients} patients cannot be split into {share.denominator} parts; raise "
+            "split.valid_fraction or add patients."
         )
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed)
     parts = splitter.split(images, images["label"], groups=images["patient_id"])
-    marks = [_marked(images, valid) for _, valid in parts]
-    # Patients have many ROIs or few, so the parts differ in size and, where there are few
+    parts = [_marked(images, valid) for _, valid in parts]
+    sides = [
+        np.logical_or.reduce(np.roll(parts, first, axis=0)[: share.numerator])
+        for first in range(len(parts))
+    ]
+    # Patients have many ROIs or few, so the sides differ in size and, where there are few
     # patients, may lack a class: take the one that fits best.
-    complete = [valid for valid in marks if _has_all_labels(images, valid)]
-    return min(complete or marks, key=lambda valid: abs(valid.mean() - valid_fraction))
+    complete = [valid for valid in sides if _has_all_labels(images, valid)]
+    return min(complete or sides, key=lambda valid: abs(valid.mean() - valid_fraction))
 
 
 def _has_all_labels(images: pd.DataFrame, valid: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ from mcalc.errors import DataError, UsageError
 
 FILTERS = ("adaptive_median", "median", "mean")
 LARGEST_WINDOW = 31
+_WINDOWS = {str(side) for side in range(1, LARGEST_WINDOW + 1, 2)}
 
 _SOURCES = Path(__file__).parents[2] / "csrc"
 
@@ -30,7 +31,7 @@ class Filter(NamedTuple):
         name, _, window = text.partition(":")
         if name not in FILTERS:
             raise UsageError(f"Filter {name!r} is unknown; use one of {', '.join(FILTERS)}.")
-        if not window.isdigit() or int(window) % 2 == 0 or not 1 <= int(window) <= LARGEST_WINDOW:
+        if window not in _WINDOWS:
             raise UsageError(
                 f"Filter {text!r}: the window must be an odd number from 1 to {LARGEST_WINDOW}, "
                 f"as in {name}:3."
@@ -66,10 +67,13 @@ def read_choice(path: str | os.PathLike) -> Filter | None:
     """Return the filter that the stage `choose-filter` wrote into `path`, None for 'none'."""
     try:
         decision = json.loads(Path(path).read_text(encoding="utf-8"))
-        chosen = Filter(decision["filter"], decision["window"])
-    except (OSError, ValueError, KeyError) as error:
+        if not isinstance(decision["window"], int):
+            raise TypeError("the window is no number")
+        if decision["filter"] == "none":
+            return None
+        return Filter.parse(f"{decision['filter']}:{decision['window']}")
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
         raise DataError(f"{path}: not a filter's choice; run choose-filter again.") from error
-    return None if chosen.name == "none" else chosen
 
 
 def _check_extension() -> None:

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from fastai.data.core import DataLoaders
@@ -108,7 +107,7 @@ def load_weights(network: str, weights: str) -> dict[str, torch.Tensor] | None:
     state = _imagenet(network) if weights == "imagenet" else _from_file(Path(weights))
     needed = architecture(weights=None).state_dict()
     for name, tensor in needed.items():
-        if name.startswith(_REPLACED):
+        if name.startswith(_REPLACED) or name.endswith("num_batches_tracked"):
             continue
         if name not in state:
             raise DataError(f"{weights}: not weights of {network}: {name} is missing.")
@@ -117,14 +116,16 @@ def load_weights(network: str, weights: str) -> dict[str, torch.Tensor] | None:
                 f"{weights}: not weights of {network}: {name} has shape "
                 f"{tuple(state[name].shape)}, not {tuple(tensor.shape)}."
             )
-    return {name: state[name] for name in needed if not name.startswith(_REPLACED)}
+    return {
+        name: state[name] for name in needed if name in state and not name.startswith(_REPLACED)
+    }
 
 
 def _imagenet(network: str) -> dict[str, torch.Tensor]:
     file = models.get_model_weights(network).IMAGENET1K_V1
     try:
-        return dict(file.get_state_dict(progress=False, check_hash=True))
-    except (URLError, OSError, RuntimeError) as error:
+        state = file.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except Exception as error:  # no network, a wrong hash, or a file that is no state dict
         name = os.path.basename(file.url)
         folder = os.path.join(torch.hub.get_dir(), "checkpoints")
         raise DataError(
@@ -132,6 +133,7 @@ def _imagenet(network: str) -> dict[str, torch.Tensor]:
             f"{file.url} and put it in {folder} as {name}, or set train.weights to a file's path "
             "or to none."
         ) from error
+    return _checked_state(state, Path(file.url).name)
 
 
 def _from_file(path: Path) -> dict[str, torch.Tensor]:
@@ -149,6 +151,10 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: holds more than tensors and is not loaded; save its state_dict() alone, best "
             "as .safetensors."
         ) from error
+    return _checked_state(state, path)
+
+
+def _checked_state(state: object, path: str | os.PathLike) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise DataError(f"{path}: not a state dict of tensors; save model.state_dict().")
     return state

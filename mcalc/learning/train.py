@@ -19,7 +19,7 @@ from fastai.vision.core import imagenet_stats
 from safetensors.torch import save_file
 
 from mcalc import __version__, records
-from mcalc.errors import UsageError
+from mcalc.errors import DataError, UsageError
 from mcalc.files import whole_file, write_text
 from mcalc.learning.batches import Augmentation, images_hash, load_images, make_batches
 from mcalc.learning.networks import build_learner, load_weights
@@ -110,6 +110,8 @@ def train_run(
     weights = load_weights(settings.network, settings.weights)
     rows = records.read(split, records.SPLIT)
     rows = rows[rows["fold"] == settings.fold].reset_index(drop=True)
+    if rows.empty:
+        raise DataError(f"{split}: there is no fold {settings.fold}; split again or train another.")
     pixels = load_images(images, list(rows["roi_id"]))
     batches = make_batches(
         rows,
@@ -121,6 +123,11 @@ def train_run(
     )
     learner = build_learner(batches, settings.network, weights)
     history, rates, suggestion = _fit(learner, settings)
+    if not np.isfinite([epoch["train_loss"] for epoch in history]).all():
+        raise DataError(
+            f"{run}: the training diverged, its loss is no number any more; lower lr_max (now "
+            f"{settings.lr_max:g}) or head_lr (now {settings.head_lr:g})."
+        )
     predictions = _predict(learner, rows)
     card = _card(settings, augmentation, rows, pixels) | {"lr_find_valley": suggestion}
     _write(Path(run), learner, card, history, rates, predictions)

@@ -13,7 +13,7 @@ from mcalc.errors import DataError
 from mcalc.files import write_text
 from mcalc.records import LABELS
 from mcalc.reporting.results import NETWORK_NAMES, Results
-from mcalc.reporting.tables import Table, make_tables
+from mcalc.reporting.study_tables import Table, make_tables
 
 FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
 

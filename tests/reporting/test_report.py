@@ -8,7 +8,7 @@ import pytest
 from mcalc.errors import DataError
 from mcalc.reporting.report import show_table, write_report
 from mcalc.reporting.results import Results
-from mcalc.reporting.tables import Table, make_tables
+from mcalc.reporting.study_tables import Table, make_tables
 
 FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
 HOSTILE = "<script>alert('x')</script>"

@@ -86,7 +86,12 @@ def get_tree_fingerprint(wildcards):
     if IS_PHANTOM:
         return "phantom"
     digest = hashlib.sha256()
+    seen = set()
     for folder, folders, names in os.walk(ROOT, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link to a folder that was read already
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
         folders.sort()
         for name in sorted(names):
             found = os.stat(os.path.join(folder, name))

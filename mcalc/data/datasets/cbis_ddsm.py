@@ -71,6 +71,8 @@ def list_rois(root: Path, *, progress: Progress = silent) -> tuple[list[dict], l
 def _find_tables(root: Path) -> list[Path]:
     tables = sorted([*root.glob("*case_description*.csv"), *root.glob("*/*case_description*.csv")])
     tables = [path for path in tables if not path.name.lower().startswith("mass")]
+    # A link to the folder itself would show each table twice.
+    tables = list({path.resolve(): path for path in reversed(tables)}.values())[::-1]
     if not tables:
         raise DataError(
             f"{root}: no table like calc_case_description_train_set.csv lies here or one folder "
@@ -111,8 +113,12 @@ def _case_names(table: pd.DataFrame) -> set[str]:
 
 
 def _files_by_case(root: Path, cases: set[str]) -> dict[str, list[Path]]:
-    files = defaultdict(list)
-    for folder, _, names in os.walk(root, followlinks=True):
+    files, seen = defaultdict(list), set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        if os.path.realpath(folder) in seen:  # a link to a folder that was read already
+            below.clear()
+            continue
+        seen.add(os.path.realpath(folder))
         case = next((part for part in Path(folder).parts if part in cases), None)
         if case:
             wanted = (name for name in names if name.lower().endswith(DICOM_SUFFIXES))
@@ -129,7 +135,7 @@ def _bad_field(row: dict) -> tuple[str, str] | None:
     ):
         if row[name] not in allowed:
             return "bad_field", f"{name} is {row[name]!r}, not one of {', '.join(allowed)}"
-    if not row["abnormality id"].isdigit():
+    if not (row["abnormality id"].isascii() and row["abnormality id"].isdigit()):
         return "bad_field", f"abnormality id is {row['abnormality id']!r}, not a number"
     return None
 

@@ -1,0 +1,139 @@
+"""Tables 2 to 9 of the study, and what artefact removal kept, made from a run's results."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
+
+TRAINING_COLUMNS = (
+    *("protocol", "test", "batch_size", "lr_min", "lr_max", "epochs"),
+    *("train_loss", "valid_loss", "error_rate", "accuracy"),
+)
+MEASURE_COLUMNS = (
+    *("protocol", "network", "test", "positive_class"),
+    *("true_positives", "false_positives", "false_negatives", "true_negatives"),
+    *("recall", "precision", "specificity", "accuracy", "f1", "mcc", "auc"),
+)
+SCORE_COLUMNS = ["mse", "psnr", "ssim", "contrast_retention"]
+
+
+class Table(NamedTuple):
+    """A table as people read it: the file's `name`, a `title`, a `note` and the rows."""
+
+    name: str
+    title: str
+    note: str
+    rows: pd.DataFrame
+
+
+def make_tables(results: Results) -> Iterator[Table]:
+    """Yield the study's tables in its order, then the table of what artefact removal kept."""
+    yield _rotation(results)
+    yield _augmentation(results)
+    yield _filters(results)
+    for network in results.networks:
+        yield _training(results, network)
+    yield _measures(results)
+    yield _cleaning(results)
+
+
+def as_markdown(table: Table, results: Results) -> str:
+    """Return the table as Markdown: its title, rows rounded to four digits, note and origin."""
+    rows = table.rows.rename(columns=lambda name: name.replace("_", " "))
+    rows = rows.astype(object).where(rows.notna(), None)
+    body = rows.to_markdown(index=False, floatfmt=".4g", missingval="n/a")
+    origin = f"Run `{results.run_name}`, data {results.data_hash}."
+    return f"**{table.title}**\n\n{body}\n\n{table.note} {origin}\n"
+
+
+def _rotation(results: Results) -> Table:
+    columns = {"ROIs": results.rois["label"].value_counts()}
+    for protocol, split in results.splits.items():
+        for subset in ("train", "valid"):
+            rows = split[(split["subset"] == subset) & (split["fold"] == 0)]
+            columns[f"{protocol}_{subset}"] = rows["label"].value_counts()
+    rows = pd.DataFrame(columns).fillna(0).astype(int).sort_index()
+    rows.loc["both"] = rows.sum()
+    rows.insert(1, "images", rows["ROIs"] * 4)
+    return Table(
+        "table2",
+        "Table 2. ROIs, and images after rotation by 0, 90, 180 and 270 degrees",
+        "The columns to the right count the images that train and validate under each protocol.",
+        rows.rename_axis("label").reset_index(),
+    )
+
+
+def _augmentation(results: Results) -> Table:
+    values = results.card(results.runs.iloc[0])["augmentation"]
+    rows = [
+        ("flips and quarter turns", "on" if values["flip"] else "off", "probability 0.5"),
+        ("rotation", f"{values['max_rotate']:g}", "degrees at most, either way"),
+        ("zoom", f"{values['max_zoom']:g}", "times at most"),
+        ("lighting", f"{values['max_lighting']:g}", "change of brightness and contrast at most"),
+    ]
+    return Table(
+        "table3",
+        "Table 3. Augmentation in training",
+        "Drawn anew for each image in each epoch; validation images are not changed.",
+        pd.DataFrame(rows, columns=["transform", "value", "meaning"]),
+    )
+
+
+def _filters(results: Results) -> Table:
+    means = results.filter_scores.groupby("filter", sort=False)[SCORE_COLUMNS].mean()
+    rows = means.sort_values("mse").reset_index()
+    rows["chosen"] = (
+        rows["filter"].eq(results.filter_choice["filter"]).map({True: "yes", False: ""})
+    )
+    return Table(
+        "table4",
+        "Table 4. Filters against the unfiltered image, means over ROIs",
+        "A small error says that a filter changes little, not that it removes noise; contrast "
+        "retention is the share of the brightest details' contrast that is left.",
+        rows,
+    )
+
+
+def _training(results: Results, network: str) -> Table:
+    rows = results.runs[results.runs["network"] == network].sort_values(["protocol", "test"])
+    number = TRAINING_TABLES[network]
+    return Table(
+        f"table{number}_{network}",
+        f"Table {number}. Training results of {NETWORK_NAMES[network]}",
+        "Losses of the last epoch; error rate and accuracy on the validation images.",
+        rows[list(TRAINING_COLUMNS)],
+    )
+
+
+def _measures(results: Results) -> Table:
+    best = results.best_runs
+    return Table(
+        "table9",
+        "Table 9. Measures of each network's best test",
+        f"Positive class: {best['positive_class'].iloc[0]}. The best test was chosen on the images "
+        "it is measured on, as in the study, which flatters it.",
+        best[list(MEASURE_COLUMNS)],
+    )
+
+
+def _cleaning(results: Results) -> Table:
+    cleaning, mammograms = results.cleaning, results.mammograms
+    rows = []
+    for method in ("otsu", "otsu_grown"):
+        row = {"method": method, "ROIs_kept": cleaning[f"{method}_kept"].mean()}
+        beside_air = cleaning.loc[cleaning["has_background"], f"{method}_kept"]
+        row["ROIs_with_background_kept"] = beside_air.mean()
+        for origin, group in mammograms.groupby("origin"):
+            row[f"{origin}_mammograms_kept"] = group[f"{method}_kept"].mean()
+            row[f"{origin}_dice"] = group[f"{method}_dice"].mean()
+        rows.append(row)
+    return Table(
+        "cleaning",
+        "Artefact removal: mean share of the pixels that each method keeps",
+        f"Applied: {results.cleaning_method}. "
+        f"{int(cleaning['has_background'].sum())} of {len(cleaning)} ROIs hold background. Dice "
+        "compares with the true breast, known for phantoms only.",
+        pd.DataFrame(rows).dropna(axis="columns", how="all"),
+    )
