@@ -24,64 +24,15 @@ app = typer.Typer(
 )
 
 
-class Label(StrEnum):
-    """The two classes."""
-
-    benign = "benign"
-    malignant = "malignant"
-
-
-class Dataset(StrEnum):
-    """How a data set's folder is laid out."""
-
-    phantom = "phantom"
-    cbis_ddsm = "cbis_ddsm"
-    folder = "folder"
-
-
-class WithoutCallback(StrEnum):
-    """What becomes of benign findings without callback."""
-
-    benign = "benign"
-    drop = "drop"
-
-
-class Intensity(StrEnum):
-    """Which grey levels become black and white."""
-
-    minmax = "minmax"
-    full_range = "full_range"
-
-
-class MaskMethod(StrEnum):
-    """How the breast is found."""
-
-    otsu_grown = "otsu_grown"
-    otsu = "otsu"
-
-
-class Origin(StrEnum):
-    """Where whole mammograms come from."""
-
-    auto = "auto"
-    dataset = "dataset"
-    samples = "samples"
-
-
-class Protocol(StrEnum):
-    """How images are split."""
-
-    paper = "paper"
-    patient = "patient"
-
-
-class Device(StrEnum):
-    """Where networks are trained."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
+# Choices of options; a value is its name.
+Label = StrEnum("Label", ["benign", "malignant"])
+Dataset = StrEnum("Dataset", ["phantom", "cbis_ddsm", "folder"])
+WithoutCallback = StrEnum("WithoutCallback", ["benign", "drop"])
+Intensity = StrEnum("Intensity", ["minmax", "full_range"])
+MaskMethod = StrEnum("MaskMethod", ["otsu_grown", "otsu"])
+Origin = StrEnum("Origin", ["auto", "dataset", "samples"])
+Protocol = StrEnum("Protocol", ["paper", "patient"])
+Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 
 Catalog = Annotated[Path, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")]
 Rejected = Annotated[Path, typer.Option(help="Table to write: ROIs set aside, with the reason.")]
@@ -103,7 +54,7 @@ def phantom(
     """Write a made-up data set of real DICOM files, laid out as CBIS-DDSM is."""
     from mcalc.data.datasets.phantom import write_phantom
 
-    write_phantom(root, patients=patients, seed=seed)
+    write_phantom(root, patients=patients, seed=seed, progress=bar("drawing patients"))
     typer.echo(f"{root}: {patients} phantom patients")
 
 

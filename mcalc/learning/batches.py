@@ -70,7 +70,6 @@ def make_batches(
     batch_size: int,
     augmentation: Augmentation,
     device: torch.device,
-    workers: int = 0,
 ) -> DataLoaders:
     """Return fastai's DataLoaders for the rows of one fold of a split.
 
@@ -85,8 +84,6 @@ def make_batches(
     augmentation : Augmentation
         Applied to training batches only.
     device : torch.device
-    workers : int
-        Processes that load images; 0 loads them in this one.
     """
     training = int((rows["subset"] == "train").sum())
     if batch_size > training:
@@ -101,9 +98,8 @@ def make_batches(
         splitter=IndexSplitter(np.flatnonzero(rows["subset"] == "valid")),
         batch_tfms=[*augmentation.transforms(), Normalize.from_stats(*imagenet_stats)],
     )
-    return block.dataloaders(
-        rows.to_dict("records"), bs=batch_size, num_workers=workers, device=device
-    )
+    # The images are in memory already: other processes would only copy them.
+    return block.dataloaders(rows.to_dict("records"), bs=batch_size, num_workers=0, device=device)
 
 
 def images_hash(rows: pd.DataFrame, images: dict[str, np.ndarray]) -> str:

@@ -97,7 +97,7 @@ def train_run(
     device : {'auto', 'cpu', 'cuda'}
         'auto' takes a GPU where there is one.
     threads : int
-        Threads on the CPU; on a GPU, processes that load images.
+        Threads that compute on the CPU.
 
     Returns
     -------
@@ -119,7 +119,6 @@ def train_run(
         batch_size=settings.batch_size,
         augmentation=augmentation,
         device=chosen,
-        workers=threads if chosen.type == "cuda" else 0,
     )
     learner = build_learner(batches, settings.network, weights)
     history, rates, suggestion = _fit(learner, settings)
