@@ -365,5 +365,6 @@ def main() -> None:
     try:
         app()
     except McalcError as error:
+        sys.stdout.flush()  # in a log that takes both streams the sentence comes last
         print(f"mcalc: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
