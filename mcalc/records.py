@@ -148,7 +148,8 @@ HISTORY = _table(
 )
 
 LR_FIND = _table(
-    {"learning_rate": _number(0), "loss": _number()},
+    # Where the rate is far too high the loss may be no number any more.
+    {"learning_rate": _number(0), "loss": _number(nullable=True)},
     unique=["learning_rate"],
 )
 

@@ -138,7 +138,7 @@ def _explained(path: str | os.PathLike, problem: str) -> Iterator[None]:
     """Turn whatever a broken file makes a parser or a decoder raise into a `DataError`."""
     try:
         yield
-    except (DataError, KeyboardInterrupt, SystemExit):
+    except (DataError, MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.", "missing_file") from error

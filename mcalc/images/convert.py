@@ -85,11 +85,8 @@ def convert_image(pixels: np.ndarray, *, size: int, intensity: str = "minmax") -
         raise DataError("only two grey values: a mask, not a crop.", "mask_not_crop")
     if intensity == "full_range":
         low, high = 0.0, float(np.iinfo(pixels.dtype).max)
-    # Averaging areas is what shrinking needs; where a side grows, lines between pixels are drawn.
-    shrinks = min(pixels.shape) >= size
-    resized = cv2.resize(
-        pixels.astype(np.float32),
-        (size, size),
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-    )
+    # A side that is too long is averaged over areas; one that is too short is interpolated.
+    rows, columns = (min(side, size) for side in pixels.shape)
+    shrunk = cv2.resize(pixels.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.rint(np.clip((resized - low) / (high - low), 0, 1) * 255).astype(np.uint8)

@@ -67,6 +67,12 @@ class Settings:
     weights: str = "imagenet"
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse learning rates that are no positive numbers."""
+        for name in ("lr_min", "lr_max", "head_lr"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} is {getattr(self, name)}; give a number above 0.")
+
 
 def train_run(
     split: str | os.PathLike,
@@ -122,7 +128,8 @@ def train_run(
     )
     learner = build_learner(batches, settings.network, weights)
     history, rates, suggestion = _fit(learner, settings)
-    if not np.isfinite([epoch["train_loss"] for epoch in history]).all():
+    losses = [epoch[name] for epoch in history for name in ("train_loss", "valid_loss")]
+    if not np.isfinite(losses).all():
         raise DataError(
             f"{run}: the training diverged, its loss is no number any more; lower lr_max (now "
             f"{settings.lr_max:g}) or head_lr (now {settings.head_lr:g})."

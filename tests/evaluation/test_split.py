@@ -249,3 +249,9 @@ def test_patient_comes_close_to_the_share_where_patients_have_many_rois(tmp_path
     rows = catalog_rows(150, rois=lambda patient: 24 if patient == 7 else 1 + patient % 5)
     table = split(tmp_path, rows, "patient", valid_fraction=0.2)
     assert (table["subset"] == "valid").mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_few_patients_are_split_nearly_as_asked(tmp_path):
+    """Eight patients have no tenths; two sevenths are close enough to three tenths."""
+    table = split(tmp_path, catalog_rows(8), "patient", valid_fraction=0.3)
+    assert (table["subset"] == "valid").mean() == pytest.approx(0.3, abs=0.06)

@@ -327,3 +327,11 @@ def test_progress_sees_every_roi_once_and_changes_nothing(shard):
 
     assert "6 ROIs converted, 5 set aside" in convert(shard, threads=2, progress=progress)
     assert seen == [11] * 11
+
+
+def test_a_long_narrow_crop_is_averaged_along_its_length():
+    """Stripes of one column each are grey after averaging; taking every ninth would keep them."""
+    stripes = np.tile(np.array([0, 1000], np.uint16), (100, 1000))
+    stripes[0, 0] = 500  # two values alone would be a mask
+    converted = convert_image(stripes, size=224)
+    assert abs(converted[8:].astype(int) - 127).max() < 20

@@ -320,3 +320,11 @@ def test_pretrained_weights_are_where_training_starts(data, tmp_path):
         )
     card = json.loads((tmp_path / "run/run.json").read_text())
     assert card["settings"]["weights"] == str(tmp_path / "alexnet.pth")
+
+
+@pytest.mark.parametrize("rate", [0.0, -1e-4, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["lr_min", "lr_max", "head_lr"])
+def test_a_learning_rate_that_is_no_positive_number_is_named(name, rate):
+    rates = {"lr_min": 1e-5, "lr_max": 1e-4, name: rate}
+    with pytest.raises(UsageError, match=f"{name} is "):
+        Settings("paper", "alexnet", 1, 0, batch_size=4, epochs=1, **rates)

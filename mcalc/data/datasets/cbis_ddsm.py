@@ -119,7 +119,7 @@ def _files_by_case(root: Path, cases: set[str]) -> dict[str, list[Path]]:
             below.clear()
             continue
         seen.add(os.path.realpath(folder))
-        case = next((part for part in Path(folder).parts if part in cases), None)
+        case = next((part for part in Path(folder).relative_to(root).parts if part in cases), None)
         if case:
             wanted = (name for name in names if name.lower().endswith(DICOM_SUFFIXES))
             files[case] += [Path(folder, name) for name in wanted]
