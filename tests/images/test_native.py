@@ -8,8 +8,9 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from mcalc._native import adaptive_median, otsu_threshold
 from skimage import filters as skimage_filters
+
+from mcalc.images.filters import adaptive_median, otsu_threshold
 
 DTYPES = (np.uint8, np.uint16)
 WINDOWS = (1, 3, 5, 7, 9, 11, 13, 15)
@@ -102,14 +103,17 @@ def test_window_must_be_odd_and_from_1_to_31(window):
 
 @pytest.mark.parametrize("window", [3.0, "3", None])
 def test_window_must_be_an_integer(window):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=rf"max_window is {window!r}; give an odd number"):
         adaptive_median(np.zeros((3, 3), np.uint8), window)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 3), (1, 1, 1, 1)])
 @pytest.mark.parametrize("call", [lambda image: adaptive_median(image, 3), otsu_threshold])
-def test_image_must_have_two_dimensions(call, shape):
-    with pytest.raises(ValueError, match=f"{len(shape)} dimensions.*2-D"):
+def test_image_must_have_two_dimensions_or_be_a_stack(call, shape):
+    if len(shape) == 3 and call is not otsu_threshold:
+        assert call(np.zeros(shape, np.uint8)).shape == shape
+        return
+    with pytest.raises(ValueError, match=rf"image has {len(shape)} dimensions.*2-D"):
         call(np.zeros(shape, np.uint8))
 
 
@@ -123,11 +127,11 @@ def test_image_must_hold_a_pixel(call, shape):
 @pytest.mark.parametrize(
     "dtype",
     ["bool", "int8", "int16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
-    + [">u2", ">f4", "complex64", "object", "S1", [("grey", "u1")]],
+    + [">f4", "complex64", "object", "S1", [("grey", "u1")]],
 )
 @pytest.mark.parametrize("call", [lambda image: adaptive_median(image, 3), otsu_threshold])
 def test_other_pixel_types_are_refused_never_misread(call, dtype):
-    """Signed, wide, floating, big-endian and structured pixels are a TypeError naming the way."""
+    """Signed, wide, floating and structured pixels are a TypeError that names the way out."""
     with pytest.raises(TypeError, match="give uint8 or uint16"):
         call(np.zeros((3, 3), dtype))
 
@@ -135,7 +139,7 @@ def test_other_pixel_types_are_refused_never_misread(call, dtype):
 @pytest.mark.parametrize("image", [None, [[1, 2], [3, 4]], "image", b"1234"])
 @pytest.mark.parametrize("call", [lambda image: adaptive_median(image, 3), otsu_threshold])
 def test_what_is_no_array_is_refused(call, image):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"image is a .*; give a numpy array"):
         call(image)
 
 
@@ -244,7 +248,8 @@ def test_the_interpreter_runs_on_while_the_filter_works():
             counted[0] += 1
             time.sleep(0.001)
 
-    image = np.zeros((250, 250), np.uint8)  # a constant image makes every window grow to the last
+    # Two values that lie mixed make every window grow to the last.
+    image = np.random.default_rng(10).integers(0, 2, (400, 400)).astype(np.uint8)
     interval = sys.getswitchinterval()
     counter = threading.Thread(target=count, daemon=True)
     counter.start()
