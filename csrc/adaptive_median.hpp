@@ -7,18 +7,20 @@
 //
 // Compiled once for each path. All pixels of a row go through the 3 x 3 window, many at a time, and
 // those that fail are marked. What follows depends on how many marks a block of columns has: a few
-// are collected and filtered together (sparse_windows.hpp); many are first looked at as flat ground,
-// where every window fails (flat_ground.hpp); what remains sends the whole block through the next
-// larger window. Above 9 x 9 each window grows alone (growing_window.hpp).
+// are collected and filtered together (sparse_windows.hpp); many are first looked at as flat
+// ground, where every window fails (flat_ground.hpp); what remains sends the whole block through
+// the next larger window. Above 9 x 9 each window grows alone (growing_window.hpp).
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "flat_ground.hpp"
 #include "growing_window.hpp"
 #include "lanes.hpp"
 #include "rows.hpp"
 #include "selection.hpp"
+#include "sorted_rows.hpp"
 #include "sparse_windows.hpp"
 #include "stages.hpp"
 
@@ -49,7 +51,8 @@ public:
         ptrdiff_t settled_end = 0;
         for (ptrdiff_t block = 0; block < rows_.blocks(); ++block) {
             rows_.prefetch(block);
-            prefetch<true>(output + columns_ + block * kBlock, kBlock * sizeof(Pixel));
+            if (!rows_.is_last(row))
+                prefetch<true>(output + columns_ + block * kBlock, kBlock * sizeof(Pixel));
             State& state = states_.get()[block];
             if (state.was_flat && block >= settled_end) settled_end = settle_what_was_flat(block);
             if (max_window_ == 1 || rows_.is_flat(block)) {
@@ -119,8 +122,11 @@ private:
         const Working* rows[Side];
         for (int i = 0; i < Side; ++i) rows[i] = sorted.row(i, block);
         const Working* pixels = rows_.pixels(0) + block * kBlock;
-        alignas(64) Working filtered[kBlock];
-        if (Side > 3) copy(output(block), width(block), filtered);
+        alignas(64) Working copied[kBlock];
+        Working* filtered = copied;
+        if constexpr (std::is_same_v<Working, Pixel>)
+            if (width(block) == kBlock) filtered = output(block);
+        if (Side > 3 && filtered == copied) copy(output(block), width(block), copied);
         for (int column = 0; column < kBlock; column += kLanes<Working>) {
             const auto window = statistics_of_sorted_rows<Side>(rows, column, kBlock);
             V result = replaced(window, load(pixels + column)), failing = fails(window);
@@ -132,7 +138,7 @@ private:
             store(filtered + column, result);
             store(failed(block) + column, failing);
         }
-        write(filtered, block);
+        if (filtered == copied) write(copied, block);
         read_marks(block);
     }
 

@@ -47,7 +47,8 @@ std::ptrdiff_t rows_a_piece(std::ptrdiff_t rows, std::ptrdiff_t columns, int win
     if (threads == 1) return rows;
     if (rows * columns < 2 * kPixelsAPiece)
         return rows * std::max<std::ptrdiff_t>(1, kPixelsAPiece / (rows * columns));
-    return std::min<std::ptrdiff_t>(rows, std::max<std::ptrdiff_t>(8 * window, kPixelsAPiece / columns));
+    return std::min<std::ptrdiff_t>(rows,
+                                    std::max<std::ptrdiff_t>(8 * window, kPixelsAPiece / columns));
 }
 
 template <typename Pixel>
@@ -58,7 +59,8 @@ py::array filtered(const py::array& image, int window, int threads,
     const std::ptrdiff_t image_stride = image.ndim() == 3 ? image.strides(0) : 0;
     const std::ptrdiff_t all_rows = images * first.rows;
     const std::ptrdiff_t rows = rows_a_piece(first.rows, first.columns, window, threads);
-    py::array_t<Pixel> output(std::vector<py::ssize_t>(image.shape(), image.shape() + image.ndim()));
+    py::array_t<Pixel> output(
+        std::vector<py::ssize_t>(image.shape(), image.shape() + image.ndim()));
     Pixel* pixels = output.mutable_data();
     {
         const py::gil_scoped_release unlocked;  // no Python object is touched in here
@@ -99,7 +101,8 @@ py::array filter(const py::array& image, int window, int threads, Choice choice)
 
 py::array adaptive_median(const py::array& image, int max_window, int threads) {
     check_odd("max_window", max_window);
-    return filter(image, max_window, threads, [](const auto& filters) { return filters.adaptive_median; });
+    return filter(image, max_window, threads,
+                  [](const auto& filters) { return filters.adaptive_median; });
 }
 
 py::array median(const py::array& image, int window, int threads) {

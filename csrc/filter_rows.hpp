@@ -33,10 +33,14 @@ template <typename Pixel>
 void median(const ImageView<Pixel>& image, int window, const RowRange& rows, Pixel* output) {
     const ptrdiff_t columns = image.columns;
     switch (window) {
-        case 3: return filter_rows(NetworkMedian<3, Pixel>(image, rows.first), rows, columns, output);
-        case 5: return filter_rows(NetworkMedian<5, Pixel>(image, rows.first), rows, columns, output);
-        case 7: return filter_rows(NetworkMedian<7, Pixel>(image, rows.first), rows, columns, output);
-        case 9: return filter_rows(NetworkMedian<9, Pixel>(image, rows.first), rows, columns, output);
+        case 3:
+            return filter_rows(NetworkMedian<3, Pixel>(image, rows.first), rows, columns, output);
+        case 5:
+            return filter_rows(NetworkMedian<5, Pixel>(image, rows.first), rows, columns, output);
+        case 7:
+            return filter_rows(NetworkMedian<7, Pixel>(image, rows.first), rows, columns, output);
+        case 9:
+            return filter_rows(NetworkMedian<9, Pixel>(image, rows.first), rows, columns, output);
         default:
             filter_rows(HistogramMedian<Pixel>(image, window, rows.first), rows, columns, output);
     }

@@ -8,13 +8,14 @@ namespace mcalc::MCALC_PATH {
 
 constexpr int kSpan = 8 * kBlock;  // columns that are counted together at most
 
-// Clears the marks in `failed` of those of `columns` pixels from `column` on in whose windows of all
-// sides from 3 up `value` is both the median and the minimum or maximum: these fail
-// stage A in every window. `value` fills more than half of each of them, which counting shows, and
-// it is an extreme of the largest. `Working` must be able to count the pixels of a window.
+// Clears the marks in `failed` of those of `columns` pixels from `column` on in whose windows of
+// all sides from 3 up `value` is both the median and the minimum or maximum: these fail stage A in
+// every window. `value` fills more than half of each of them, which counting shows, and it is an
+// extreme of the largest. `Working` must be able to count the pixels of a window.
 template <int Radius, typename Working, typename Rows>
 void settle_flat(const Rows& rows, ptrdiff_t column, int columns, Working value, Working* failed) {
-    const int radius = Radius > 0 ? Radius : rows.radius();  // known to the compiler where it counts
+    const int radius =
+        Radius > 0 ? Radius : rows.radius();  // known to the compiler where it counts
     using V = Lanes<Working>;
     constexpr int kStep = kLanes<Working>;
     constexpr int kMargin = kStep > kLargestRadius ? kStep : kLargestRadius + 1;
@@ -23,7 +24,8 @@ void settle_flat(const Rows& rows, ptrdiff_t column, int columns, Working value,
     const V sought = everywhere(value);
     const bool is_extreme = value == 0 || value == static_cast<Working>(~0);
 
-    // What stands above each other in the windows: counts for each radius, extremes for the largest.
+    // What stands above each other in the windows: counts for each radius, extremes for the
+    // largest.
     const int begin = kMargin - (radius + kStep - 1) / kStep * kStep;
     const int end = columns + 2 * kMargin - begin;
     const auto pixels = [&](int offset, int i) {

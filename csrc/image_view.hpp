@@ -11,7 +11,7 @@ using std::ptrdiff_t;
 // not share an inline function with what is not.
 template <typename Pixel>
 struct ImageView {
-    const char* data;         // the pixel at (0, 0); need not be aligned
+    const char* data;  // the pixel at (0, 0); need not be aligned
     ptrdiff_t rows;
     ptrdiff_t columns;
     ptrdiff_t row_stride;     // bytes from one row to the next; may be negative

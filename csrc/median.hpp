@@ -9,6 +9,7 @@
 #include "lanes.hpp"
 #include "rows.hpp"
 #include "selection.hpp"
+#include "sorted_rows.hpp"
 
 namespace mcalc::MCALC_PATH {
 
@@ -41,8 +42,7 @@ private:
         const Pixel* rows[Side];
         for (int i = 0; i < Side; ++i) rows[i] = sorted_.row(i, block);
         for (int column = 0; column < kBlock; column += kLanes<Pixel>)
-            store(output + column,
-                  statistics_of_sorted_rows<Side>(rows, column, kBlock).median);
+            store(output + column, statistics_of_sorted_rows<Side>(rows, column, kBlock).median);
     }
 
     const ptrdiff_t columns_;

@@ -16,7 +16,9 @@ template <typename Pixel, typename Counter>
 class Histogram {
 public:
     explicit Histogram(ptrdiff_t pixels)
-        : tables_(sizeof(Pixel) == 1 ? 8 : pixels >= kManyPixels ? 2 : 1),
+        : tables_(sizeof(Pixel) == 1      ? 8
+                  : pixels >= kManyPixels ? 2
+                                          : 1),
           counts_(tables_ * kValues, 0) {}
 
     void add_row(const char* row, ptrdiff_t columns, ptrdiff_t step) {
@@ -93,7 +95,8 @@ Pixel otsu_threshold(const ImageView<Pixel>& image, Pixel lowest) {
         if (dark_pixels == pixels) break;  // nothing lies above the brightest value
         const auto dark = static_cast<double>(dark_pixels);
         const double lacking = mean * dark - static_cast<double>(dark_sum);
-        const double variance = lacking * lacking / (dark * static_cast<double>(pixels - dark_pixels));
+        const double variance =
+            lacking * lacking / (dark * static_cast<double>(pixels - dark_pixels));
         // Equally good thresholds may differ in the last digits: the smallest of them is kept.
         if (variance > best_variance * (1 + 1e-12)) {
             best_variance = variance;

@@ -82,7 +82,8 @@ struct MedianCandidates {
     static constexpr int first_row(int sum) { return sum < Side ? 0 : sum - Side + 1; }
     static constexpr int length(int sum) { return sum < Side ? sum + 1 : kSums - sum; }
 
-    // The pixels that are above one or more of the `count` pixels of antidiagonal `sum` from `row` on.
+    // The pixels that are above one or more of the `count` pixels of antidiagonal `sum` from `row`
+    // on.
     static constexpr int above(int sum, int row, int count) {
         int pixels = (Side - row) * (Side - (sum - row));
         for (int next = row + 1; next < row + count; ++next) pixels += Side - next;
@@ -103,21 +104,26 @@ struct MedianCandidates {
     // The places [begin, end) of the sorted antidiagonal `sum` where the median may be.
     static constexpr int begin(int sum) { return length(sum) - not_too_small(sum); }
     static constexpr int end(int sum) { return not_too_small(kSums - 1 - sum); }
-    static constexpr int count(int sum) { return end(sum) > begin(sum) ? end(sum) - begin(sum) : 0; }
-    static constexpr int count_before(int sum) { return sum == 0 ? 0 : count_before(sum - 1) + count(sum - 1); }
+    static constexpr int count(int sum) {
+        return end(sum) > begin(sum) ? end(sum) - begin(sum) : 0;
+    }
+    static constexpr int count_before(int sum) {
+        return sum == 0 ? 0 : count_before(sum - 1) + count(sum - 1);
+    }
     static constexpr int kCount = count_before(kSums);
 };
 
 // Minimum, median and maximum of windows whose rows are sorted: the k-th smallest pixels of row i
 // stand from rows[i] + k * stride + column on.
 template <int Side, typename Pixel>
-MCALC_ALWAYS_INLINE inline WindowStatistics<Lanes<Pixel>> statistics_of_sorted_rows(const Pixel* const (&rows)[Side],
-                                                                int column, ptrdiff_t stride) {
+MCALC_ALWAYS_INLINE inline WindowStatistics<Lanes<Pixel>> statistics_of_sorted_rows(
+    const Pixel* const (&rows)[Side], int column, ptrdiff_t stride) {
     using Candidates = MedianCandidates<Side>;
     using V = Lanes<Pixel>;
     V rank[Side][Side];
     unrolled<Side>([&](auto k) MCALC_ALWAYS_INLINE {
-        unrolled<Side>([&](auto i) MCALC_ALWAYS_INLINE { rank[k][i] = load(rows[i] + k * stride + column); });
+        unrolled<Side>(
+            [&](auto i) MCALC_ALWAYS_INLINE { rank[k][i] = load(rows[i] + k * stride + column); });
         sort<Side>(rank[k]);
     });
     V candidates[Candidates::kCount];
@@ -130,7 +136,8 @@ MCALC_ALWAYS_INLINE inline WindowStatistics<Lanes<Pixel>> statistics_of_sorted_r
             });
             sort<Candidates::length(sum)>(antidiagonal);
             unrolled<Candidates::count(sum)>([&](auto k) MCALC_ALWAYS_INLINE {
-                candidates[Candidates::count_before(sum) + k] = antidiagonal[Candidates::begin(sum) + k];
+                candidates[Candidates::count_before(sum) + k] =
+                    antidiagonal[Candidates::begin(sum) + k];
             });
         }
     });

@@ -70,7 +70,8 @@ private:
         filter<Side>(batch, failed);
         for (int lane = 0; Side < 7 && max_window_ >= 7 && lane < batch.count; ++lane) {
             if (!failed[lane]) continue;
-            std::memcpy(next7_.take(batch.outputs[lane]), batch.windows[lane], sizeof batch.windows[lane]);
+            std::memcpy(next7_.take(batch.outputs[lane]), batch.windows[lane],
+                        sizeof batch.windows[lane]);
             if (next7_.count == kStep) filter_batch<7>();
         }
         batch.count = 0;
