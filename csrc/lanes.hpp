@@ -61,6 +61,30 @@ inline V higher(V a, V b) {
     return a < b ? b : a;
 }
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+constexpr bool kIsLittleEndian = true;
+#else
+constexpr bool kIsLittleEndian = false;
+#endif
+
+// Transposes a square of `Count` words of `Count` items each, by exchanging halves, quarters, and
+// so on (H. S. Warren, Hacker's Delight, 2nd ed., section 7-3). An item is 8 or 16 bits.
+template <int Count, typename Words>
+inline void transpose(Words* words) {
+    constexpr int kBits = 64 / Count;
+    for (int half = Count / 2; half > 0; half /= 2) {
+        std::uint64_t low = 0;  // the items in the lower halves
+        for (int i = 0; i < Count; ++i)
+            if ((i & half) == 0) low |= (~std::uint64_t{0} >> (64 - kBits)) << (i * kBits);
+        for (int i = 0; i < Count; ++i) {
+            if ((i & half) != 0) continue;
+            const Words moved = ((words[i] >> (half * kBits)) ^ words[i + half]) & low;
+            words[i + half] ^= moved;
+            words[i] ^= moved << (half * kBits);
+        }
+    }
+}
+
 // All bits set in the lanes where a == b, none elsewhere.
 template <typename V>
 inline V equal(V a, V b) {

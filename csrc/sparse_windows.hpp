@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "lanes.hpp"
@@ -24,13 +25,12 @@ public:
     // `output`.
     template <int Side, typename Rows>
     void add(const Rows& rows, ptrdiff_t column, Pixel* output) {
-        Batch& batch = Side == 5 ? next5_ : next7_;
-        Working* window = batch.take(output);
-        if (max_window_ == 5)
-            copy<2>(rows, column, window);
-        else
-            copy<3>(rows, column, window);
-        if (batch.count == kStep) filter_batch<Side>();
+        const int reach = max_window_ == 5 ? 2 : 3;
+        take<Side>(output, [&](Batch& batch, int lane) {
+            for (int offset = -reach; offset <= reach; ++offset)
+                batch.write_row(offset + kLargest / 2, lane,
+                                rows.pixels(offset) + column - kLargest / 2);
+        });
     }
 
     // Filters what was collected. Pixels that fail the largest window, too, get its median.
@@ -41,38 +41,77 @@ public:
 
 private:
     using V = Lanes<Working>;
+    using Words = Lanes<std::uint64_t>;
     static constexpr int kStep = kLanes<Working>;
     static constexpr int kRow = 8;  // pixels of a row: one more than needed, to be copied at once
+    static constexpr int kWord = 8 / sizeof(Working);  // pixels that are moved together
+    static constexpr int kGroups = kStep >= kWord ? kStep / kWord : 1;
 
+    // As many windows as a vector has lanes. Of each row of theirs the words stand in the order in
+    // which `columns` transposes them: those of each kWord-th window side by side.
     struct Batch {
-        Working* take(Pixel* output) {
-            outputs[count] = output;
-            return windows[count++];
+        void write_row(int row, int lane, const Working* pixels) {
+            for (int word = 0; word < kRow / kWord; ++word)
+                std::memcpy(place(row, word, lane), pixels + word * kWord, 8);
         }
+
+        void copy_window(int lane, const Batch& other, int other_lane) {
+            for (int row = 0; row < kLargest; ++row)
+                for (int word = 0; word < kRow / kWord; ++word)
+                    std::memcpy(place(row, word, lane), other.place(row, word, other_lane), 8);
+        }
+
+        Working* place(int row, int word, int lane) {
+            return words[row][word][lane % kWord * kGroups + lane / kWord];
+        }
+        const Working* place(int row, int word, int lane) const {
+            return words[row][word][lane % kWord * kGroups + lane / kWord];
+        }
+
+        // Gives column k of a row, of all windows, to columns + k * kStep.
+        void columns(int row, Working* columns) const {
+            for (int word = 0; word < kRow / kWord; ++word, columns += kWord * kStep) {
+                if constexpr (kStep >= kWord && kIsLittleEndian) {
+                    Words lines[kWord];
+                    for (int i = 0; i < kWord; ++i)
+                        std::memcpy(&lines[i], words[row][word][i * kGroups], sizeof lines[i]);
+                    transpose<kWord>(lines);
+                    std::memcpy(columns, lines, sizeof lines);
+                } else {
+                    for (int lane = 0; lane < kStep; ++lane)
+                        for (int k = 0; k < kWord; ++k)
+                            columns[k * kStep + lane] = place(row, word, lane)[k];
+                }
+            }
+        }
+
         int count = 0;
-        Working windows[kStep][kLargest * kRow]{};
+        Working words[kLargest][kRow / kWord][kWord * kGroups][kWord]{};
         Pixel* outputs[kStep];
     };
 
-    template <int Radius, typename Rows>
-    void copy(const Rows& rows, ptrdiff_t column, Working* window) {
-        unrolled<2 * Radius + 1>([&](auto i) MCALC_ALWAYS_INLINE {
-            constexpr int offset = i - Radius;
-            std::memcpy(window + (offset + kLargest / 2) * kRow,
-                        rows.pixels(offset) + column - kLargest / 2, kRow * sizeof(Working));
-        });
+    template <int Side>
+    Batch& batch() {
+        return Side == 5 ? next5_ : next7_;
+    }
+
+    template <int Side, typename Write>
+    void take(Pixel* output, const Write& write) {
+        Batch& batch = this->batch<Side>();
+        write(batch, batch.count);
+        batch.outputs[batch.count++] = output;
+        if (batch.count == kStep) filter_batch<Side>();
     }
 
     template <int Side>
     void filter_batch() {
         alignas(64) Working failed[kStep];
-        Batch& batch = Side == 5 ? next5_ : next7_;
+        Batch& batch = this->batch<Side>();
         filter<Side>(batch, failed);
         for (int lane = 0; Side < 7 && max_window_ >= 7 && lane < batch.count; ++lane) {
             if (!failed[lane]) continue;
-            std::memcpy(next7_.take(batch.outputs[lane]), batch.windows[lane],
-                        sizeof batch.windows[lane]);
-            if (next7_.count == kStep) filter_batch<7>();
+            take<7>(batch.outputs[lane],
+                    [&](Batch& next, int place) { next.copy_window(place, batch, lane); });
         }
         batch.count = 0;
     }
@@ -80,18 +119,13 @@ private:
     // Filters a batch with a window of `Side`, and marks in `failed` the pixels that fail.
     template <int Side>
     void filter(const Batch& batch, Working* failed) {
-        alignas(64) Working sorted[Side * Side * kStep], result[kStep];
         constexpr int kMargin = (kLargest - Side) / 2;
-        for (int lane = 0; lane < kStep; ++lane) {
-            const Working* window = batch.windows[lane] + kMargin * kRow + kMargin;
-            for (int i = 0; i < Side; ++i)
-                for (int k = 0; k < Side; ++k)
-                    sorted[(i * Side + k) * kStep + lane] = window[i * kRow + k];
-        }
-        const V pixel = load(sorted + Side * Side / 2 * kStep);
+        alignas(64) Working columns[Side][kRow * kStep], result[kStep];
+        for (int i = 0; i < Side; ++i) batch.columns(kMargin + i, columns[i]);
+        const V pixel = load(columns[Side / 2] + kLargest / 2 * kStep);
         const Working* rows[Side];
         for (int i = 0; i < Side; ++i) {
-            Working* row = sorted + i * Side * kStep;
+            Working* row = columns[i] + kMargin * kStep;
             V values[Side];
             unrolled<Side>([&](auto k) MCALC_ALWAYS_INLINE { values[k] = load(row + k * kStep); });
             sort<Side>(values);

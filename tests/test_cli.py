@@ -391,7 +391,8 @@ def test_the_foundation_imports_no_wing():
     for name in ("errors", "files", "progress", "records", "__init__"):
         wings = {f"mcalc.{wing}" for wing in WINGS}
         found = {".".join(i.split(".")[:2]) for i in imports_of(PACKAGE / f"{name}.py")}
-        assert not found & wings, name
+        # The package hands out the filters, and imports them when it is asked for one.
+        assert found & wings == ({"mcalc.images"} if name == "__init__" else set()), name
 
 
 def stages() -> set[str]:
