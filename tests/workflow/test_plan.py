@@ -64,7 +64,7 @@ def test_a_module_that_conversion_imports_runs_conversion(copy):
 
 
 def test_the_extensions_source_runs_filters_but_not_conversion(copy):
-    source = copy.folder / "csrc/adaptive_median.cpp"
+    source = copy.folder / "csrc/adaptive_median.hpp"
     source.write_text(source.read_text() + "// A remark the compiler sees.\n")
     planned = copy.dry_run("clean_all")
     assert planned["compare_filters"] == 2
@@ -72,7 +72,7 @@ def test_the_extensions_source_runs_filters_but_not_conversion(copy):
 
 
 def test_an_outdated_extension_is_refused_in_one_sentence(copy):
-    source = copy.folder / "csrc/adaptive_median.cpp"
+    source = copy.folder / "csrc/adaptive_median.hpp"
     source.write_text(source.read_text() + "// A remark the compiler sees.\n")
     printed = copy.call(
         *("mcalc", "compare-filters", "results/tiny/images/cleaned/0"),
