@@ -67,9 +67,16 @@ CATALOG = _table(
         "mammogram": _text(),
         "sha256": _name(),
         "shard": _count(),
+        "roi_top": _number(0, nullable=True),
+        "roi_left": _number(0, nullable=True),
+        "roi_rows": _number(1, nullable=True),
+        "roi_columns": _number(1, nullable=True),
+        "abnormality_type": _text("calcification", "mass", ""),
         "breast_density": _number(nullable=True),
         "calc_type": _text(),
         "calc_distribution": _text(),
+        "mass_shape": _text(),
+        "mass_margins": _text(),
         "assessment": _number(nullable=True),
         "subtlety": _number(nullable=True),
     },
@@ -228,8 +235,9 @@ def read_all(paths: list[str | os.PathLike], schema) -> pd.DataFrame:
 
 
 def data_hash(catalog: pd.DataFrame) -> str:
-    """Return twelve hex digits that stand for the ROIs, their labels and their files' bytes."""
-    rows = catalog[["roi_id", "label", "sha256"]].sort_values("roi_id")
+    """Return twelve hex digits that stand for the ROIs, their labels, places and files' bytes."""
+    places = ["roi_top", "roi_left", "roi_rows", "roi_columns"]
+    rows = catalog[["roi_id", "label", "sha256", *places]].sort_values("roi_id")
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]
 
 

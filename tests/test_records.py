@@ -27,6 +27,9 @@ def catalog_row(**changes) -> dict:
         "breast_density": 2,
         "calc_type": "PUNCTATE-PLEOMORPHIC",
         "calc_distribution": "CLUSTERED",
+        "abnormality_type": "calcification",
+        "mass_shape": "",
+        "mass_margins": "",
         "assessment": 4,
         "subtlety": None,
     }
@@ -271,14 +274,17 @@ def test_every_reason_can_be_written_and_no_other(path):
         records.write([row | {"reason": "mood"}], path, records.REJECTED)
 
 
-def test_the_data_hash_follows_ids_labels_and_contents_only():
-    table = pd.DataFrame([catalog_row(), catalog_row(roi_id="x", label="malignant")])
+def test_the_data_hash_follows_ids_labels_places_and_contents_only():
+    place = {"roi_top": 1.0, "roi_left": 2.0, "roi_rows": 3.0, "roi_columns": 4.0}
+    rows = [catalog_row(**place), catalog_row(roi_id="x", label="malignant", **place)]
+    table = pd.DataFrame(rows)
     first = records.data_hash(table)
     assert len(first) == 12
     assert int(first, 16) >= 0
     assert records.data_hash(table[::-1]) == first
     assert records.data_hash(table.assign(shard=9, source="elsewhere", subtlety=1)) == first
-    for column, value in (("roi_id", "y"), ("label", "malignant"), ("sha256", "f" * 16)):
+    changes = {"roi_id": "y", "label": "malignant", "sha256": "f" * 16, "roi_left": 5.0}
+    for column, value in changes.items():
         changed = table.copy()
         changed.loc[0, column] = value
         assert records.data_hash(changed) != first, column

@@ -7,10 +7,30 @@ from pathlib import Path
 
 from mcalc import records
 from mcalc.data.datasets import cbis_ddsm, folder
-from mcalc.errors import DataError
+from mcalc.errors import DataError, UsageError
 from mcalc.progress import Progress, silent
 
-DATASETS = ("phantom", "cbis_ddsm", "folder")
+# How a data set's folder is read: a module of mcalc.data.datasets with a function `list_rois`.
+DATASETS = {
+    "phantom": cbis_ddsm,  # laid out as CBIS-DDSM is
+    "cbis_ddsm": cbis_ddsm,
+    "folder": folder,
+}
+
+# What stands in a column that a data set does not know; numbers that are not known are empty.
+UNKNOWN = {
+    "patient_id": "",
+    "laterality": "",
+    "view": "",
+    "abnormality_id": 0,
+    "official_split": "",
+    "mammogram": "",
+    "abnormality_type": "",
+    "calc_type": "",
+    "calc_distribution": "",
+    "mass_shape": "",
+    "mass_margins": "",
+}
 
 
 def write_catalog(
@@ -30,8 +50,8 @@ def write_catalog(
     ----------
     root : path
         The data set's folder.
-    dataset : {'phantom', 'cbis_ddsm', 'folder'}
-        How the folder is laid out; a phantom is laid out as CBIS-DDSM is.
+    dataset : str
+        How the folder is laid out, a key of `DATASETS`.
     catalog, rejected : path
         The tables to write.
     shards : int
@@ -52,20 +72,29 @@ def write_catalog(
     ------
     DataError
         If the folder or its tables cannot be used, or a class has no ROI.
+    UsageError
+        If `patients` is given for a data set that brings its own patient ids.
     """
     root = Path(root)
+    options = {"patients": Path(patients)} if patients else {}
+    if options and dataset != "folder":
+        raise UsageError(
+            f"{patients}: a table of patients is read for a folder; {dataset} has patient ids of "
+            "its own, so leave dataset.patients out."
+        )
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set dataset.root to the data set's folder.")
-    if dataset == "folder":
-        found, aside = folder.list_rois(root, patients=Path(patients) if patients else None)
-    else:
-        found, aside = cbis_ddsm.list_rois(root, progress=progress)
+    found, aside = DATASETS[dataset].list_rois(root, progress=progress, **options)
     wanted = [row for row in found if not _is_dropped(row, benign_without_callback)]
     kept, duplicates = _without_duplicates(wanted)
     aside += duplicates
     _check_classes(kept, aside, root)
-    for row in kept:
-        row.update(dataset=dataset, sha256=_sha256(row["source"]), shard=shard_of(row, shards))
+    kept = [
+        UNKNOWN
+        | row
+        | {"dataset": dataset, "sha256": _sha256(row["source"]), "shard": shard_of(row, shards)}
+        for row in kept
+    ]
     records.write(kept, catalog, records.CATALOG)
     aside = [row | {"stage": "catalog"} for row in aside]
     records.write(aside, rejected, records.REJECTED)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mcalc import records
 from mcalc.data.dicom import holds_mask
-from mcalc.data.pixels import read_pixels
+from mcalc.data.rois import read_roi
 from mcalc.errors import DataError
 from mcalc.files import whole_folder
 from mcalc.images.shards import for_each, write_png
@@ -44,7 +44,7 @@ def convert_shard(
 
         def convert(row: dict) -> dict | None:
             try:
-                image = convert_image(read_pixels(row["source"]), size=size, intensity=intensity)
+                image = convert_image(read_roi(row), size=size, intensity=intensity)
             except DataError as error:
                 aside = {key: row[key] for key in ("roi_id", "source")}
                 return aside | {"stage": "convert", "reason": error.reason, "detail": str(error)}

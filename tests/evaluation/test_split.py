@@ -32,6 +32,9 @@ def catalog_rows(patients: int = 40, rois=lambda patient: 1 + patient % 3) -> li
             "breast_density": 2,
             "calc_type": "",
             "calc_distribution": "",
+            "abnormality_type": "calcification",
+            "mass_shape": "",
+            "mass_margins": "",
             "assessment": None,
             "subtlety": 3,
         }

@@ -145,6 +145,9 @@ def catalog_row(number: int, source: Path, shard: int = 0) -> dict:
         "breast_density": 2,
         "calc_type": "",
         "calc_distribution": "",
+        "abnormality_type": "calcification",
+        "mass_shape": "",
+        "mass_margins": "",
         "assessment": 4,
         "subtlety": 3,
     }

@@ -107,6 +107,9 @@ def _catalog_row(number: int, dataset: str) -> dict:
         "breast_density": 2,
         "calc_type": "PLEOMORPHIC",
         "calc_distribution": "CLUSTERED",
+        "abnormality_type": "calcification",
+        "mass_shape": "",
+        "mass_margins": "",
         "assessment": 4,
         "subtlety": 3,
     }

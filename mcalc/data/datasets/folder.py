@@ -6,10 +6,13 @@ import pandas as pd
 
 from mcalc.data.pixels import DICOM_SUFFIXES, PICTURE_SUFFIXES
 from mcalc.errors import DataError
+from mcalc.progress import Progress, silent
 from mcalc.records import LABELS
 
 
-def list_rois(root: Path, *, patients: Path | None = None) -> tuple[list[dict], list[dict]]:
+def list_rois(
+    root: Path, *, patients: Path | None = None, progress: Progress = silent
+) -> tuple[list[dict], list[dict]]:
     """List the images of a folder data set.
 
     Parameters
@@ -19,6 +22,8 @@ def list_rois(root: Path, *, patients: Path | None = None) -> tuple[list[dict], 
     patients : Path, optional
         A CSV file with the columns `file` (path below `root`) and `patient_id`. Without it no
         patient is known, and the patient protocol cannot be used.
+    progress : callable, optional
+        As `cbis_ddsm.list_rois` takes it; files are only listed here, which takes no time.
 
     Returns
     -------
@@ -44,7 +49,8 @@ def list_rois(root: Path, *, patients: Path | None = None) -> tuple[list[dict], 
             if problem:
                 rejected.append(row | {"reason": problem[0], "detail": problem[1]})
             else:
-                found.append(row | _fields(label, (patient_of or {}).get(name, "")))
+                row["patient_id"] = (patient_of or {}).get(name, "")
+                found.append(row | {"label": label, "pathology": label.upper()})
     return found, rejected
 
 
@@ -74,21 +80,3 @@ def _problem(path: Path, name: str, patient_of: dict[str, str] | None) -> tuple[
 def _roi_id(name: str) -> str:
     """Turn a path below the root into a name that can stand in a file name."""
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
-
-
-def _fields(label: str, patient_id: str) -> dict:
-    return {
-        "patient_id": patient_id,
-        "laterality": "",
-        "view": "",
-        "abnormality_id": 0,
-        "label": label,
-        "pathology": label.upper(),
-        "official_split": "",
-        "mammogram": "",
-        "breast_density": None,
-        "calc_type": "",
-        "calc_distribution": "",
-        "assessment": None,
-        "subtlety": None,
-    }
