@@ -27,6 +27,7 @@ app = typer.Typer(
 # Choices of options; a value is its name.
 Label = StrEnum("Label", ["benign", "malignant"])
 Dataset = StrEnum("Dataset", ["phantom", "cbis_ddsm", "folder"])
+Abnormality = StrEnum("Abnormality", ["calcification", "mass"])
 WithoutCallback = StrEnum("WithoutCallback", ["benign", "drop"])
 Intensity = StrEnum("Intensity", ["minmax", "full_range"])
 MaskMethod = StrEnum("MaskMethod", ["otsu_grown", "otsu"])
@@ -69,9 +70,14 @@ def catalog(
         Path | None,
         typer.Option(help="For a folder: CSV with the columns file and patient_id."),
     ] = None,
+    abnormalities: Annotated[
+        list[Abnormality] | None,
+        typer.Option("--abnormality", help="Which of CBIS-DDSM's findings are listed; repeat."),
+    ] = None,
     benign_without_callback: Annotated[
         WithoutCallback, typer.Option(help="Count BENIGN_WITHOUT_CALLBACK as benign or drop it.")
     ] = WithoutCallback.benign,
+    threads: Annotated[int, typer.Option(min=1, help="Processes that read headers.")] = 1,
 ):
     """List a data set's ROIs: those that can be read, and those set aside with the reason."""
     from mcalc.data.catalog import write_catalog
@@ -83,7 +89,9 @@ def catalog(
         rejected=rejected,
         shards=shards,
         patients=patients,
+        abnormalities=tuple(map(str, abnormalities or ["calcification"])),
         benign_without_callback=benign_without_callback,
+        threads=threads,
         progress=bar("reading files"),
     )
     typer.echo(message)

@@ -21,6 +21,7 @@ def catalog_row(**changes) -> dict:
         "official_split": "test",
         "dataset": "cbis_ddsm",
         "source": "CBIS-DDSM/a b/1-1.dcm",
+        "mask": "",
         "mammogram": "",
         "sha256": "0123456789abcdef",
         "shard": 3,

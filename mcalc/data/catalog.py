@@ -24,6 +24,7 @@ UNKNOWN = {
     "view": "",
     "abnormality_id": 0,
     "official_split": "",
+    "mask": "",
     "mammogram": "",
     "abnormality_type": "",
     "calc_type": "",
@@ -41,7 +42,9 @@ def write_catalog(
     rejected: str | os.PathLike,
     shards: int = 1,
     patients: str | os.PathLike | None = None,
+    abnormalities: tuple[str, ...] = ("calcification",),
     benign_without_callback: str = "benign",
+    threads: int = 1,
     progress: Progress = silent,
 ) -> str:
     """List a data set's ROIs into `catalog` (CATALOG) and those set aside into `rejected`.
@@ -58,8 +61,12 @@ def write_catalog(
         Number of parts in which later stages work; a ROI's part follows from its id alone.
     patients : path, optional
         The table of patient ids of a `folder` data set.
+    abnormalities : tuple of {'calcification', 'mass'}
+        Which of CBIS-DDSM's findings are listed; the study has calcifications only.
     benign_without_callback : {'benign', 'drop'}
         What to do with CBIS-DDSM's findings that needed no biopsy.
+    threads : int
+        How many processes read the headers of CBIS-DDSM's files at the same time.
     progress : callable, optional
         Wraps the rows while their files are read, to show a progress bar.
 
@@ -77,13 +84,15 @@ def write_catalog(
     """
     root = Path(root)
     options = {"patients": Path(patients)} if patients else {}
-    if options and dataset != "folder":
+    if patients and dataset != "folder":
         raise UsageError(
             f"{patients}: a table of patients is read for a folder; {dataset} has patient ids of "
             "its own, so leave dataset.patients out."
         )
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set dataset.root to the data set's folder.")
+    if DATASETS[dataset] is cbis_ddsm:
+        options = {"abnormalities": abnormalities, "processes": threads}
     found, aside = DATASETS[dataset].list_rois(root, progress=progress, **options)
     wanted = [row for row in found if not _is_dropped(row, benign_without_callback)]
     kept, duplicates = _without_duplicates(wanted)

@@ -26,6 +26,7 @@ def catalog_rows(patients: int = 40, rois=lambda patient: 1 + patient % 3) -> li
             "official_split": "train",
             "dataset": "cbis_ddsm",
             "source": "a.dcm",
+            "mask": "",
             "mammogram": "",
             "sha256": "0" * 16,
             "shard": 0,

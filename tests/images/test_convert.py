@@ -139,6 +139,7 @@ def catalog_row(number: int, source: Path, shard: int = 0) -> dict:
         "official_split": "train",
         "dataset": "cbis_ddsm",
         "source": str(source),
+        "mask": "",
         "mammogram": "",
         "sha256": "0123456789abcdef",
         "shard": shard,

@@ -101,6 +101,7 @@ def _catalog_row(number: int, dataset: str) -> dict:
         "official_split": "test",
         "dataset": dataset,
         "source": f"data/{number}.dcm",
+        "mask": "",
         "mammogram": "",
         "sha256": f"{number:016x}",
         "shard": 0,

@@ -41,7 +41,7 @@ checkpoint catalog:
         "logs/{run}/catalog.benchmark.tsv"
     conda:
         "../../envs/mcalc.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=2000,
         runtime=60,
@@ -51,6 +51,10 @@ checkpoint catalog:
         root=ROOT,
         kind=config["dataset"]["kind"],
         shards=config["dataset"]["shards"],
+        abnormalities=[
+            get_option("--abnormality", name)
+            for name in config["dataset"]["abnormalities"]
+        ],
         without_callback=config["dataset"]["benign_without_callback"],
         patients=get_option("--patients", config["dataset"]["patients"]),
     shell:
@@ -58,9 +62,11 @@ checkpoint catalog:
         mcalc catalog {params.root:q} \
             --dataset {params.kind} \
             --shards {params.shards} \
+            {params.abnormalities} \
             --benign-without-callback {params.without_callback} \
             {params.patients} \
             --catalog {output.catalog:q} \
             --rejected {output.rejected:q} \
+            --threads {threads} \
             >{log:q} 2>&1
         """

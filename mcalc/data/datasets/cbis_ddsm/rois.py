@@ -1,0 +1,90 @@
+"""The rows of the tables as rows of the catalog."""
+
+from pathlib import Path
+
+from mcalc.data.datasets.cbis_ddsm.files import RoiFiles, find_files
+from mcalc.data.datasets.cbis_ddsm.tables import bad_field, read_tables
+from mcalc.progress import Progress, silent
+
+
+def list_rois(
+    root: Path,
+    *,
+    abnormalities: tuple[str, ...] = ("calcification",),
+    progress: Progress = silent,
+    processes: int = 1,
+) -> tuple[list[dict], list[dict]]:
+    """List the ROIs of a CBIS-DDSM download, in any layout in which it is met.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds the case-description tables (itself or one level down) and, at any
+        depth, the images.
+    abnormalities : tuple of {'calcification', 'mass'}
+        Which findings are listed.
+    progress : callable, optional
+        Wraps the files while they are read, to show a progress bar.
+    processes : int
+        How many read files at the same time.
+
+    Returns
+    -------
+    found : list of dict
+        One row a ROI whose crop was found, with the catalog's columns that this data set knows.
+    rejected : list of dict
+        One row a ROI without a usable crop, with `roi_id`, `source`, `reason`, `detail`.
+
+    Raises
+    ------
+    DataError
+        If there is no table, or one lacks a needed column.
+    """
+    table = read_tables(root, abnormalities)
+    files = find_files(root, table, progress=progress, processes=processes)
+    found, rejected = [], []
+    for row, of_row in zip(table.to_dict("records"), files, strict=True):
+        problem = bad_field(row)
+        reason, detail = ("bad_field", problem) if problem else (of_row.reason, of_row.detail)
+        if reason:
+            aside = {"roi_id": _name(row), "source": of_row.crop if not problem else ""}
+            rejected.append(aside | {"reason": reason, "detail": detail})
+        else:
+            found.append(_catalog_row(row, of_row))
+    return found, rejected
+
+
+def _name(row: dict) -> str:
+    """Return the case, or where the row stands if its case cannot name a file."""
+    return row["case"] if row["case"].strip(".") else f"{row['table']}, row {row['row']}"
+
+
+def _catalog_row(row: dict, files: RoiFiles) -> dict:
+    return {
+        "roi_id": row["case"],
+        "patient_id": row["patient id"],
+        "laterality": row["left or right breast"],
+        "view": row["image view"],
+        "abnormality_id": int(row["abnormality id"]),
+        "label": "malignant" if row["pathology"] == "MALIGNANT" else "benign",
+        "pathology": row["pathology"],
+        "official_split": row["official split"],
+        "source": files.crop,
+        "mask": files.mask,
+        "mammogram": files.mammogram,
+        "abnormality_type": row["abnormality type"],
+        "breast_density": _number(row["breast density"]),
+        "calc_type": row.get("calc type", ""),
+        "calc_distribution": row.get("calc distribution", ""),
+        "mass_shape": row.get("mass shape", ""),
+        "mass_margins": row.get("mass margins", ""),
+        "assessment": _number(row["assessment"]),
+        "subtlety": _number(row["subtlety"]),
+    }
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
