@@ -29,6 +29,7 @@ Label = StrEnum("Label", ["benign", "malignant"])
 Dataset = StrEnum("Dataset", ["phantom", "cbis_ddsm", "folder"])
 Abnormality = StrEnum("Abnormality", ["calcification", "mass"])
 WithoutCallback = StrEnum("WithoutCallback", ["benign", "drop"])
+OnRejected = StrEnum("OnRejected", ["continue", "stop"])
 Intensity = StrEnum("Intensity", ["minmax", "full_range"])
 MaskMethod = StrEnum("MaskMethod", ["otsu_grown", "otsu"])
 Origin = StrEnum("Origin", ["auto", "dataset", "samples"])
@@ -121,6 +122,33 @@ def convert(
         intensity=intensity,
         threads=threads,
         progress=bar("converting"),
+    )
+    typer.echo(message)
+
+
+@app.command()
+def accept(
+    catalog: Catalog,
+    rejected: Annotated[
+        list[Path], typer.Option(help="A table of ROIs set aside by catalog or convert; repeat.")
+    ],
+    accepted: Annotated[Path, typer.Option(help="JSON file to write: counts and reasons.")],
+    on_rejected: Annotated[
+        OnRejected, typer.Option(help="Whether a ROI that was set aside stops the analysis.")
+    ] = OnRejected["continue"],
+    max_rejected: Annotated[
+        float, typer.Option(min=0, max=1, help="Share that may be set aside all the same.")
+    ] = 0.05,
+):
+    """Go on with what could be read, or stop because too much was set aside."""
+    from mcalc.data.accept import accept
+
+    message = accept(
+        catalog,
+        rejected,
+        accepted=accepted,
+        on_rejected=on_rejected,
+        max_rejected=max_rejected,
     )
     typer.echo(message)
 

@@ -91,7 +91,17 @@ def convert(own: Path, *more) -> list:
 def test_every_stage_is_a_command():
     assert set(COMMANDS) >= {
         *("phantom", "catalog", "convert", "clean", "clean-mammograms", "compare-filters"),
-        *("choose-filter", "enhance", "split", "train", "evaluate", "tables", "figures", "report"),
+        *(
+            "accept",
+            "choose-filter",
+            "enhance",
+            "split",
+            "train",
+            "evaluate",
+            "tables",
+            "figures",
+            "report",
+        ),
     }
 
 

@@ -95,7 +95,12 @@ def tiny_config() -> dict:
     """Six patients, one network, one epoch: the smallest run that touches every rule."""
     return {
         "run": "tiny",
-        "dataset": {"kind": "cbis_ddsm", "root": "resources/tiny", "shards": 2},
+        "dataset": {
+            "kind": "cbis_ddsm",
+            "root": "resources/tiny",
+            "shards": 2,
+            "max_rejected": 0.5,
+        },
         "mammograms": {"origin": "dataset", "limit": 2},
         "train": {
             "networks": ["alexnet"],

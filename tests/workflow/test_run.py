@@ -159,3 +159,25 @@ def test_a_failing_stage_leaves_no_output(make_project, untouched):
     assert "column pathology is missing" in log
     assert log.count("\n") == 1
     assert not (project.folder / "results/tiny/catalog.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("on_rejected", "stop", "dataset.on_rejected is stop"),
+        ("max_rejected", 0.01, "dataset.max_rejected allows 1.0%"),
+    ],
+)
+def test_too_much_set_aside_stops_before_the_split_and_stays_listed(
+    make_project, finished, key, value, said
+):
+    project = make_project(finished.folder)
+    project.configure(**{f"dataset__{key}": value})
+    printed = project.snakemake(check=False)
+    assert "Error in rule accept" in printed
+    log = (project.folder / "logs/tiny/accept.log").read_text()
+    assert log.count("\n") == 1
+    assert said in log
+    assert all(reason in log for reason in finished.bad.values())
+    assert (project.folder / "results/tiny/rejected.csv").exists()
+    assert not (project.folder / "results/tiny/accepted.json").exists()

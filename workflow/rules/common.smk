@@ -219,6 +219,10 @@ def get_option(flag, value):
     return f"{flag} {shlex.quote(str(value))}" if value else ""
 
 
+def get_rejected_options(wildcards, input):
+    return [get_option("--rejected", path) for path in input.rejected]
+
+
 def get_weights_file(wildcards):
     weights = config["train"]["weights"]
     return [] if weights in ("imagenet", "none") else [weights]

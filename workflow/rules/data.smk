@@ -70,3 +70,37 @@ checkpoint catalog:
             --threads {threads} \
             >{log:q} 2>&1
         """
+
+
+rule accept:
+    input:
+        catalog="results/{run}/catalog.csv",
+        rejected=["results/{run}/rejected.csv"]
+        + expand("results/{{run}}/images/converted/{shard}.rejected.csv", shard=SHARDS),
+    output:
+        "results/{run}/accepted.json",
+    log:
+        "logs/{run}/accept.log",
+    benchmark:
+        "logs/{run}/accept.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_hash("data.accept"),
+        rejected=get_rejected_options,
+        on_rejected=config["dataset"]["on_rejected"],
+        max_rejected=config["dataset"]["max_rejected"],
+    shell:
+        """
+        mcalc accept \
+            --catalog {input.catalog:q} \
+            {params.rejected} \
+            --on-rejected {params.on_rejected} \
+            --max-rejected {params.max_rejected} \
+            --accepted {output:q} \
+            >{log:q} 2>&1
+        """

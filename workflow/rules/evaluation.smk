@@ -3,6 +3,7 @@
 
 rule split:
     input:
+        accepted="results/{run}/accepted.json",
         catalog="results/{run}/catalog.csv",
         rejected=expand(
             "results/{{run}}/images/converted/{shard}.rejected.csv", shard=SHARDS
@@ -21,9 +22,7 @@ rule split:
         runtime=10,
     params:
         code=code_hash("evaluation.split"),
-        rejected=lambda wildcards, input: [
-            f"--rejected {path}" for path in input.rejected
-        ],
+        rejected=get_rejected_options,
         valid_fraction=config["split"]["valid_fraction"],
         seed=config["split"]["seed"],
     shell:
