@@ -30,7 +30,8 @@ Dataset = StrEnum("Dataset", ["phantom", "cbis_ddsm", "folder"])
 Abnormality = StrEnum("Abnormality", ["calcification", "mass"])
 WithoutCallback = StrEnum("WithoutCallback", ["benign", "drop"])
 OnRejected = StrEnum("OnRejected", ["continue", "stop"])
-Intensity = StrEnum("Intensity", ["minmax", "full_range"])
+Bits = StrEnum("Bits", ["8", "16"])
+Intensity = StrEnum("Intensity", ["minmax", "full_range", "percentile", "dicom_window", "fixed"])
 MaskMethod = StrEnum("MaskMethod", ["otsu_grown", "otsu"])
 Origin = StrEnum("Origin", ["auto", "dataset", "samples"])
 Protocol = StrEnum("Protocol", ["paper", "patient"])
@@ -105,12 +106,19 @@ def convert(
     images: Annotated[Path, typer.Option(help="Folder to write: one PNG a ROI.")],
     rejected: Rejected,
     size: Annotated[int, typer.Option(min=16, help="Rows and columns of the images.")] = 224,
+    bits: Annotated[Bits, typer.Option(help="Bits of a pixel.")] = Bits["16"],
     intensity: Annotated[
         Intensity, typer.Option(help="Which grey levels become black and white.")
     ] = Intensity.minmax,
+    percentiles: Annotated[
+        tuple[float, float], typer.Option(help="For percentile: the two, from 0 to 100.")
+    ] = (0.5, 99.5),
+    window: Annotated[
+        tuple[float, float] | None, typer.Option(help="For fixed: the two grey levels.")
+    ] = None,
     threads: Threads = 1,
 ):
-    """Convert one shard's DICOM files to 8-bit grey images of one size."""
+    """Convert one shard's DICOM files to grey images of one size."""
     from mcalc.images.convert import convert_shard
 
     message = convert_shard(
@@ -119,7 +127,10 @@ def convert(
         images=images,
         rejected=rejected,
         size=size,
-        intensity=intensity,
+        bits=int(bits),
+        intensity=str(intensity),
+        percentiles=percentiles,
+        window=window,
         threads=threads,
         progress=bar("converting"),
     )
@@ -249,7 +260,7 @@ def enhance(
     enhanced: Annotated[Path, typer.Option(help="Folder to write.")],
     threads: Threads = 1,
 ):
-    """Apply the chosen filter to one shard's images."""
+    """Apply the chosen filter to one shard's images; the results have 8 bits."""
     from mcalc.images.enhance import enhance_shard
 
     message = enhance_shard(

@@ -154,6 +154,8 @@ def test_it_runs_as_a_program():
         (["convert", "--size", "8"], "--size"),
         (["convert", "--threads", "0"], "--threads"),
         (["convert", "--intensity", "log"], "log"),
+        (["convert", "--bits", "12"], "12"),
+        (["convert", "--window", "5"], "--window"),
         (["train", "x", "--batch-size", "1"], "--batch-size"),
         (["train", "x", "--lr-max", "fast"], "--lr-max"),
         (["train", "x", "--device", "tpu"], "tpu"),
@@ -294,12 +296,45 @@ def test_intensity_and_size_reach_convert(mcalc, own):
     faint = np.arange(100, 132, dtype=np.uint8)[None].repeat(32, axis=0)
     cv2.imwrite(str(own / "own/benign/0.png"), faint)
     mcalc(*catalog(own))
-    for intensity, span in (("minmax", 255), ("full_range", 31)):
-        assert mcalc(*convert(own, "--size", 32, "--intensity", intensity))[0] == 0
+    for intensity, span, black in (
+        ("minmax", 255, 1 / 32),
+        ("full_range", 31, 0),
+        ("percentile --percentiles 50 100", 255, 1 / 2),
+        ("fixed --window 0 255", 31, 0),
+        ("fixed --window 107 362", 24, 1 / 4),
+    ):
+        options = ["--size", 32, "--bits", 8, "--intensity", *intensity.split()]
+        assert mcalc(*convert(own, *options))[0] == 0
         (path,) = (own / "converted").glob("benign_0*.png")
         image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert image.shape == (32, 32)
         assert np.ptp(image) == span
+        assert (image == 0).mean() == black
+
+
+def test_bits_reach_convert_and_16_are_the_default(mcalc, own):
+    mcalc(*catalog(own))
+    for options, dtype in (([], np.uint16), (["--bits", 16], np.uint16), (["--bits", 8], np.uint8)):
+        assert mcalc(*convert(own, "--size", 32, *options))[0] == 0
+        for path in (own / "converted").iterdir():
+            assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--intensity fixed", "The intensity fixed needs a window"),
+        ("--intensity fixed --window 9 2", "Window 9 to 2"),
+        ("--window 2 9", "The intensity minmax takes no window"),
+        ("--intensity percentile --percentiles 99 1", "Percentiles 99 and 1"),
+    ],
+)
+def test_a_wrong_window_is_2_and_one_sentence(mcalc, own, options, said):
+    mcalc(*catalog(own))
+    sentence = refused(mcalc(*convert(own, *options.split())), 2)
+    assert sentence.startswith(f"mcalc: {said}")
+    assert len(sentence.splitlines()) == 1
+    assert not (own / "converted").exists()
 
 
 def test_nothing_but_the_line_is_printed_where_there_is_no_terminal(own):

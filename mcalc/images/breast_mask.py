@@ -42,9 +42,9 @@ FRAME_DEPTH, GLOW_DEPTH = 0.04, 0.15  # how far a frame and stray light reach in
 FRAME_LINES, GLOW_LINES = 0.10, 0.03  # share of a side's lines that must show them
 FRAME_FILL = 0.5  # a frame is a box, light decays: mean over start level of the leading run
 GLOW_MARGIN = 1.15  # light varies along a side by about as much
-# Where there is no film the digitizer reads its highest level, on this share of the image at
-# least. 8-bit images never reach it: they are stretched, and their highest level says nothing.
-SATURATED, FRAME_SHARE = 65200, 0.002
+# Where there is no film the digitizer reads its highest level (this share of the type's), on this
+# share of the image at least. In a stretched image the highest level says nothing.
+SATURATED, FRAME_SHARE = 0.9949, 0.002
 
 
 class _Background(NamedTuple):
@@ -52,7 +52,9 @@ class _Background(NamedTuple):
     spread: float
 
 
-def breast_mask(image: np.ndarray, *, method: str = "otsu_grown") -> np.ndarray:
+def breast_mask(
+    image: np.ndarray, *, method: str = "otsu_grown", stretched: bool = False
+) -> np.ndarray:
     """Return where the breast is; labels, wedges, film border and background are outside.
 
     Parameters
@@ -62,6 +64,9 @@ def breast_mask(image: np.ndarray, *, method: str = "otsu_grown") -> np.ndarray:
     method : {'otsu_grown', 'otsu'}
         'otsu' is the published recipe: Otsu's threshold, opening, closing, largest component.
         'otsu_grown' takes that region without film border as a seed and grows it to the skin.
+    stretched : bool
+        True where the levels are no longer the digitizer's, as in converted images: then the
+        brightest tissue may have the type's highest level, which on a film only a bare edge has.
 
     Returns
     -------
@@ -89,7 +94,10 @@ def breast_mask(image: np.ndarray, *, method: str = "otsu_grown") -> np.ndarray:
     background = _find_background(reduced)
     if background is None:
         return np.ones(image.shape, bool)
-    region = _otsu_region(smooth) if method == "otsu" else _grown_region(smooth, background)
+    saturated = None if stretched else SATURATED * np.iinfo(image.dtype).max
+    region = (
+        _otsu_region(smooth) if method == "otsu" else _grown_region(smooth, background, saturated)
+    )
     return _enlarge(region, image.shape) if region.any() else np.ones(image.shape, bool)
 
 
@@ -126,14 +134,20 @@ def _otsu_region(smooth: np.ndarray) -> np.ndarray:
     return _largest(closed)
 
 
-def _grown_region(smooth: np.ndarray, background: _Background) -> np.ndarray:
-    """Grow the Otsu region of `smooth` to the skin line; shape as `smooth`, bool."""
+def _grown_region(
+    smooth: np.ndarray, background: _Background, saturated: float | None
+) -> np.ndarray:
+    """Grow the Otsu region of `smooth` to the skin line; shape as `smooth`, bool.
+
+    From the level `saturated` on there is no film, where it is given.
+    """
     side = max(smooth.shape)
     bright = smooth > otsu_threshold(smooth)
     tissue = float(np.median(smooth[bright]))
     rise = max(SKIN_LEVEL * (tissue - background.level), 4 * background.spread)
     frame, glow = _film_border(smooth.astype(np.float32), background.level + rise)
-    frame |= _reaching_edge(smooth >= SATURATED, FRAME_SHARE)
+    if saturated is not None:
+        frame |= _reaching_edge(smooth >= saturated, FRAME_SHARE)
     seed = _largest(_opened(bright & ~frame, OPENING * side, outside=False))
     above = ((smooth > background.level + GLOW_MARGIN * glow + rise) | seed) & ~frame
     smoothed = _opened(above, SKIN_OPENING * side, outside=True)
@@ -150,7 +164,7 @@ def _find_background(reduced: np.ndarray) -> _Background | None:
     smooth = cv2.GaussianBlur(cv2.medianBlur(reduced, 3).astype(np.float32), (0, 0), scale)
     low, high = np.percentile(smooth, (1, 99))
     tolerance = AIR_TOLERANCE * (high - low)
-    if tolerance < 1:  # less than one grey level: too little contrast to tell anything apart
+    if tolerance < 1:  # less than one level of the type: too little to tell anything apart
         return None
     zone = max(1, round(FRAME_DEPTH * max(reduced.shape)))
     air = _reaching_edge(smooth <= low + tolerance, AIR_SHARE, zone)

@@ -24,7 +24,7 @@ def clean_shard(
     Parameters
     ----------
     images, cleaned : path
-        Shard folders, in and out.
+        Shard folders, in and out; uint8 or uint16, the type stays.
     kept : path
         The table (CLEANING) that says which share of each image each method keeps.
     method : {'otsu_grown', 'otsu'}
@@ -35,7 +35,10 @@ def clean_shard(
 
         def clean(path: Path) -> dict:
             image = read_png(path)
-            masks = {name: breast_mask(image, method=name) for name in ("otsu", "otsu_grown")}
+            masks = {
+                name: breast_mask(image, method=name, stretched=True)
+                for name in ("otsu", "otsu_grown")
+            }
             write_png(folder / path.name, remove_background(image, masks[method]))
             return {
                 "roi_id": path.stem,

@@ -26,8 +26,9 @@ def compare_filters(
     """Score `filters` on the shard folder `images` against the unfiltered image (Table 4).
 
     Writes the table `scores` (FILTERS): mean squared error, PSNR, SSIM and contrast retention of
-    each filter on each ROI. The study measures against the unfiltered image, too: such a score
-    rewards the filter that changes least, and doing nothing would win.
+    each filter on each ROI, in 8-bit grey levels whatever the images' type. The study measures
+    against the unfiltered image, too: such a score rewards the filter that changes least, and
+    doing nothing would win.
     """
 
     def score(path: Path) -> list[dict]:

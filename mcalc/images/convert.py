@@ -1,4 +1,4 @@
-"""Stage `convert`: the files of one shard become 8-bit grey images of one size."""
+"""Stage `convert`: the files of one shard become grey images of one size, 16-bit or 8-bit."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,20 @@ import cv2
 import numpy as np
 
 from mcalc import records
-from mcalc.data.dicom import holds_mask
+from mcalc.data import dicom
+from mcalc.data.pixels import PICTURE_SUFFIXES
 from mcalc.data.rois import read_roi
 from mcalc.errors import DataError
 from mcalc.files import whole_folder
+from mcalc.images.grey_levels import (
+    PERCENTILES,
+    check_intensity,
+    find_limits,
+    linear_window,
+    map_levels,
+)
 from mcalc.images.shards import for_each, write_png
 from mcalc.progress import Progress, silent
-
-INTENSITIES = ("minmax", "full_range")
 
 
 def convert_shard(
@@ -24,27 +30,47 @@ def convert_shard(
     images: str | os.PathLike,
     rejected: str | os.PathLike,
     size: int,
+    bits: int = 16,
     intensity: str = "minmax",
+    percentiles: tuple[float, float] = PERCENTILES,
+    window: tuple[float, float] | None = None,
     threads: int = 1,
     progress: Progress = silent,
 ) -> str:
     """Convert the ROIs of one shard into the folder `images`, one PNG a ROI.
 
     A ROI that cannot be converted is set aside in `rejected` with its reason; it never stops the
-    others. See `convert_image` for `size` and `intensity`.
+    others.
+
+    Parameters
+    ----------
+    intensity : {'minmax', 'full_range', 'percentile', 'dicom_window', 'fixed'}
+        'dicom_window' takes each file's own window (0028,1050-1051) by the function LINEAR; a file
+        without one is set aside (reason 'bad_field'), for any other choice would go unnoticed.
+    size, bits, percentiles, window
+        See `convert_image`.
 
     Returns
     -------
     str
         One line that says how many were converted.
+
+    Raises
+    ------
+    UsageError
+        If `intensity`, `percentiles` and `window` do not belong together.
     """
+    check_intensity(intensity, percentiles, window)
+    scale = {"intensity": intensity, "percentiles": percentiles, "window": window}
     rows = records.read(catalog, records.CATALOG)
     rows = rows[rows["shard"] == shard].to_dict("records")
     with whole_folder(images) as folder:
 
         def convert(row: dict) -> dict | None:
             try:
-                image = convert_image(read_roi(row), size=size, intensity=intensity)
+                pixels = read_roi(row)
+                own = _own_window(row["source"]) if intensity == "dicom_window" else {}
+                image = convert_image(pixels, size=size, bits=bits, **scale | own)
             except DataError as error:
                 aside = {key: row[key] for key in ("roi_id", "source")}
                 return aside | {"stage": "convert", "reason": error.reason, "detail": str(error)}
@@ -57,36 +83,62 @@ def convert_shard(
     return f"{Path(images)}: {len(rows) - len(aside)} ROIs converted, {len(aside)} set aside"
 
 
-def convert_image(pixels: np.ndarray, *, size: int, intensity: str = "minmax") -> np.ndarray:
-    """Resize a grey image to a square and map its grey levels to 8 bits.
+def convert_image(
+    pixels: np.ndarray,
+    *,
+    size: int,
+    bits: int = 16,
+    intensity: str = "minmax",
+    percentiles: tuple[float, float] = PERCENTILES,
+    window: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """Resize a grey image to a square and map its grey levels to 8 or 16 bits.
+
+    The levels that become black and white are found before resizing; what lies beyond them is cut
+    off after it.
 
     Parameters
     ----------
     pixels : ndarray, shape (rows, columns), uint8 or uint16
     size : int
         Rows and columns of the result, in pixels; other shapes are stretched, as in the study.
-    intensity : {'minmax', 'full_range'}
-        Which levels become 0 and 255: those of the image's darkest and brightest pixel, or those
-        of its type (0 and 65535 for 16 bits).
+    bits : {16, 8}
+        Whether black and white are 0 and 65535, or 0 and 255.
+    intensity : {'minmax', 'full_range', 'percentile', 'fixed'}
+        Which levels become black and white, see `mcalc.images.grey_levels.find_limits`.
+    percentiles : (low, high)
+        For 'percentile', from 0 to 100.
+    window : (low, high), optional
+        For 'fixed', in the levels of `pixels`.
 
     Returns
     -------
-    ndarray, shape (size, size), uint8
+    ndarray, shape (size, size), uint16 or uint8
 
     Raises
     ------
     DataError
-        If the image is constant, or is a mask of two values rather than a crop.
+        If the image is constant, all of it lies outside the window, or it is a mask of two values
+        rather than a crop.
     """
-    low, high = float(pixels.min()), float(pixels.max())
-    if low == high:
-        raise DataError(f"every pixel is {low:.0f}; there is nothing to see.", "constant_image")
-    if holds_mask(pixels):
+    low, high = find_limits(pixels, intensity, percentiles=percentiles, window=window)
+    if dicom.holds_mask(pixels):
         raise DataError("only two grey values: a mask, not a crop.", "mask_not_crop")
-    if intensity == "full_range":
-        low, high = 0.0, float(np.iinfo(pixels.dtype).max)
     # A side that is too long is averaged over areas; one that is too short is interpolated.
     rows, columns = (min(side, size) for side in pixels.shape)
     shrunk = cv2.resize(pixels.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     resized = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.rint(np.clip((resized - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    return map_levels(resized, low, high, bits=bits)
+
+
+def _own_window(source: str) -> dict:
+    """Return the DICOM file's window as arguments of `convert_image`."""
+    is_picture = Path(source).suffix.lower() in PICTURE_SUFFIXES
+    found = None if is_picture else dicom.read_window(source)
+    if found is None:
+        raise DataError(
+            f"{source}: the file carries no window (0028,1050-1051); set convert.intensity to "
+            "minmax or percentile.",
+            "bad_field",
+        )
+    return {"intensity": "fixed", "window": linear_window(*found)}

@@ -1,16 +1,22 @@
-"""How much a filter changed an image: error, similarity, and what became of the specks."""
+"""How much a filter changed an image: error, similarity, and what became of the specks.
+
+Images are uint8 or uint16. All measures are in 8-bit grey levels (a level of 16 bits is 1/257 of
+one), so that those of 8- and 16-bit images can be compared with each other and with the study's.
+"""
 
 import cv2
 import numpy as np
 from skimage.metrics import structural_similarity
+
+from mcalc.images.grey_levels import in_8_bit_levels
 
 # A speck of 1 mm is 22 pixels wide on a CBIS-DDSM film and about as many on a resized crop.
 SPECK_WINDOW = 15
 
 
 def mean_squared_error(reference: np.ndarray, image: np.ndarray) -> float:
-    """Return the mean of (image - reference)^2 over all pixels, in squared grey levels."""
-    difference = image.astype(np.float64) - reference.astype(np.float64)
+    """Return the mean of (image - reference)^2 over all pixels, in squared 8-bit grey levels."""
+    difference = in_8_bit_levels(image) - in_8_bit_levels(reference)
     return float(np.mean(difference**2))
 
 
@@ -20,8 +26,9 @@ def peak_signal_to_noise_ratio(mse: float, *, peak: float = 255.0) -> float:
 
 
 def structural_similarity_index(reference: np.ndarray, image: np.ndarray) -> float:
-    """Return the SSIM of Wang et al. 2004 (window 7, 8-bit range), 1 for equal images."""
-    return float(structural_similarity(reference, image, data_range=255))
+    """Return the SSIM of Wang et al. 2004 (window 7, the type's range), 1 for equal images."""
+    levels = in_8_bit_levels(reference), in_8_bit_levels(image)
+    return float(structural_similarity(*levels, data_range=255))
 
 
 def contrast_retention(reference: np.ndarray, image: np.ndarray) -> float:
@@ -29,7 +36,8 @@ def contrast_retention(reference: np.ndarray, image: np.ndarray) -> float:
 
     The white top-hat (image minus its opening) keeps bright details smaller than its window. Its
     sum over the one percent of pixels where it is largest in the reference is compared: 1 means
-    that the brightest details are as bright as before, 0 that they are gone.
+    that the brightest details are as bright as before, 0 that they are gone. Being a share, it
+    does not depend on the unit of grey levels.
     """
     before, after = _white_top_hat(reference), _white_top_hat(image)
     specks = before >= np.percentile(before, 99)

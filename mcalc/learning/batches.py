@@ -60,7 +60,13 @@ def load_images(folders: list[str | os.PathLike], roi_ids: list[str]) -> dict[st
             f"{len(missing)} images of the split are in none of the folders, such as {missing[0]}; "
             "run enhance again."
         )
-    return {roi_id: read_png(paths[roi_id]) for roi_id in sorted(set(roi_ids))}
+    images = {roi_id: read_png(paths[roi_id]) for roi_id in sorted(set(roi_ids))}
+    for roi_id, image in images.items():
+        if image.dtype != np.uint8:  # fastai would keep the lower half of each level
+            raise DataError(
+                f"{paths[roi_id]}: an image of 16 bits; give the shard folders that enhance wrote."
+            )
+    return images
 
 
 def make_batches(

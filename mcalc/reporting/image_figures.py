@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mcalc import records
 from mcalc.images.filters import Filter
+from mcalc.images.grey_levels import in_8_bit_levels
 from mcalc.images.shards import read_png
 from mcalc.reporting.canvas import BLUE, GREEN, GREY, VERMILION, name_run, new_figure, show_image
 from mcalc.reporting.results import Results
@@ -130,11 +131,11 @@ def _draw_filters(panels: np.ndarray, results: Results, label: str, filters: lis
     """Draw the images into the first row of panels, the differences into the second."""
     roi_id, scores = _choose_roi(results, label, filters[0].name)
     chosen = results.filter_choice["filter"]
-    cleaned, enhanced = (
-        read_png(results.image_path(stage, roi_id)) for stage in ("cleaned", "enhanced")
-    )
-    filtered = [enhanced if f.name == chosen else f(cleaned) for f in filters]
-    changes = [np.abs(image.astype(int) - cleaned) for image in filtered]
+    cleaned = read_png(results.image_path("cleaned", roi_id))
+    # What was scored, before the chosen filter's images were rounded to 8 bits.
+    filtered = [in_8_bit_levels(noise_filter(cleaned)) for noise_filter in filters]
+    cleaned = in_8_bit_levels(cleaned)
+    changes = [np.abs(image - cleaned) for image in filtered]
     strongest = max(1.0, float(np.percentile(changes, 99.5)))
     grey = {"black": cleaned.min(), "white": cleaned.max()}
     show_image(panels[0, 0], cleaned, **grey)

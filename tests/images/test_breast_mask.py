@@ -13,6 +13,7 @@ from mcalc.data.dicom import read_dicom
 from mcalc.errors import DataError, UsageError
 from mcalc.images.breast_mask import METHODS, breast_mask, has_background, remove_background
 from mcalc.images.convert import convert_image
+from mcalc.images.grey_levels import to_8_bits
 
 PNG_FOLDER = Path(__file__).parents[2].parent / "shared/data/calc_full_png"
 
@@ -210,25 +211,28 @@ def cut_crops(name: str, count: int, low: float, high: float, margin: float = 0.
     raise AssertionError(f"only {len(crops)} of {count} crops found in {name}")
 
 
-@pytest.mark.parametrize("size", [64, 224])
+SIZES = pytest.mark.parametrize(("size", "bits"), [(64, 8), (64, 16), (224, 8), (224, 16)])
+
+
+@SIZES
 @pytest.mark.parametrize("name", ["sfm-benign-0/1-131", "sfm-malign-0/1-281", *PNGS])
-def test_nothing_of_a_crop_from_inside_a_real_breast_is_deleted(name, size):
+def test_nothing_of_a_crop_from_inside_a_real_breast_is_deleted(name, size, bits):
     for crop, _ in cut_crops(name, 12, 1, 1):
         for intensity in ("minmax", "full_range"):
-            image = convert_image(crop, size=size, intensity=intensity)
+            image = convert_image(crop, size=size, bits=bits, intensity=intensity)
             assert not has_background(image)
             for method in METHODS:
-                assert breast_mask(image, method=method).all()
+                assert breast_mask(image, method=method, stretched=True).all()
 
 
-@pytest.mark.parametrize("size", [64, 224])
+@SIZES
 @pytest.mark.parametrize("name", ["sfm-benign-0/1-131", "sfm-malign-0/1-281", *PNGS])
-def test_air_in_a_crop_at_the_skin_line_is_blanked_and_tissue_kept(name, size):
+def test_air_in_a_crop_at_the_skin_line_is_blanked_and_tissue_kept(name, size, bits):
     air, tissue = [], []
     for crop, truth in cut_crops(name, 12, 0.4, 0.85, margin=GLOW_REACH):
-        image = convert_image(crop, size=size)
+        image = convert_image(crop, size=size, bits=bits)
         shrunk = cv2.resize(truth.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-        mask, breast = breast_mask(image), shrunk > 0.5
+        mask, breast = breast_mask(image, stretched=True), shrunk > 0.5
         air.append(np.count_nonzero(~mask & ~breast) / np.count_nonzero(~breast))
         tissue.append(np.count_nonzero(mask & breast) / np.count_nonzero(breast))
     # Alone, a crop shows more of the dim rim than the film's mask has: so a little air may stay.
@@ -236,6 +240,24 @@ def test_air_in_a_crop_at_the_skin_line_is_blanked_and_tissue_kept(name, size):
     assert np.mean(air) > 0.85  # one ambiguous crop in twelve may be left whole
     assert np.mean(tissue) > 0.97
     assert min(tissue) > 0.85
+
+
+@pytest.mark.parametrize("name", ["sfm-benign-0/1-131", *PNGS])
+def test_a_mammogram_of_16_bits_and_the_same_in_8_have_nearly_the_same_mask(name):
+    eight = to_8_bits(mammogram(name))
+    assert dice(breast_mask(eight), mask_of(name)) > 0.995
+
+
+@pytest.mark.parametrize("name", ["sfm-malign-0/1-281", "Calc-Test_P_00127_RIGHT_MLO"])
+def test_a_crop_of_16_bits_and_the_same_in_8_have_nearly_the_same_mask(name):
+    for crop, _ in cut_crops(name, 12, 0.4, 0.85, margin=GLOW_REACH):
+        image = convert_image(crop, size=224)
+        for method in METHODS:
+            masks = [
+                breast_mask(each, method=method, stretched=True)
+                for each in (image, to_8_bits(image))
+            ]
+            assert dice(*masks) > 0.98
 
 
 @functools.cache
@@ -319,6 +341,17 @@ def test_frame_and_glow_are_cut_off_where_they_touch_the_breast():
     assert not mask[:6].any() and not mask[-6:].any()
     assert not mask[6:40].any() and not mask[-40:-6].any()
     assert dice(mask, breast) > 0.98
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_highest_level_at_the_edge_is_no_film_unless_the_image_was_stretched(dtype):
+    """On a film it is the bare digitizer; in a stretched crop it may be the brightest tissue."""
+    image, breast = half_disk(dtype=dtype)
+    image[150:250, :40] = np.iinfo(dtype).max
+    assert not breast_mask(image)[155:245, :35].any()
+    stretched = breast_mask(image, stretched=True)
+    assert stretched[155:245, :35].all()
+    assert dice(stretched, breast) > 0.98
 
 
 def test_hole_in_the_breast_is_filled():

@@ -86,6 +86,21 @@ def test_the_scores_are_those_of_the_filtered_against_the_unfiltered_image(shard
             assert 0 <= row["contrast_retention"] < 1.2
 
 
+def test_16_bits_are_filtered_as_such_and_scored_in_levels_of_8_bits(tmp_path):
+    """Tissue whose noise is smaller than a level of 8 bits: only 16 bits see what is removed."""
+    fine = 30000 + np.random.default_rng(1).normal(0, 20, (48, 48))
+    (tmp_path / "0").mkdir()
+    cv2.imwrite(str(tmp_path / "0/roi0.png"), fine.astype(np.uint16))
+    table = records.read(compare([tmp_path / "0"])[0], records.FILTERS).set_index("filter")
+    image = fine.astype(np.uint16)
+    for noise_filter in FILTERS:
+        error = np.square((image - noise_filter(image).astype(float)) / 257).mean()
+        assert 0 < error < 0.01
+        assert table.loc[noise_filter.name, "mse"] == pytest.approx(error, rel=1e-9)
+        ratio = 10 * np.log10(255**2 / error)
+        assert table.loc[noise_filter.name, "psnr"] == pytest.approx(ratio, rel=1e-9)
+
+
 def test_a_filter_that_changes_nothing_scores_best_in_everything(shards):
     """The score rewards doing nothing: infinite PSNR survives the table."""
     table = records.read(compare(shards, [Filter("median", 1)])[0], records.FILTERS)

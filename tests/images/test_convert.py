@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from mcalc import records
-from mcalc.data.dicom import write_dicom
-from mcalc.errors import DataError
+from mcalc.data.dicom import read_dicom, write_dicom
+from mcalc.errors import DataError, UsageError
 from mcalc.images import convert as convert_module
 from mcalc.images.convert import convert_image, convert_shard
 
@@ -50,7 +50,7 @@ def test_a_mask_is_refused():
 
 def test_minmax_maps_the_darkest_to_0_and_the_brightest_to_255():
     image = np.array([[1000, 1300], [2200, 3000]], np.uint16)
-    converted = convert_image(image, size=2, intensity="minmax")
+    converted = convert_image(image, size=2, bits=8, intensity="minmax")
     assert converted.dtype == np.uint8
     np.testing.assert_array_equal(converted, [[0, 38], [153, 255]])  # 38.25 and 153.0
 
@@ -58,70 +58,96 @@ def test_minmax_maps_the_darkest_to_0_and_the_brightest_to_255():
 def test_full_range_keeps_the_levels_of_the_type():
     """Sixteen bits are divided by 257, eight bits stay as they are."""
     sixteen = np.array([[0, 257], [25700, 65535]], np.uint16)
-    converted = convert_image(sixteen, size=2, intensity="full_range")
+    converted = convert_image(sixteen, size=2, bits=8, intensity="full_range")
     np.testing.assert_array_equal(converted, [[0, 1], [100, 255]])
     eight = np.array([[3, 200], [100, 7]], np.uint8)
-    converted = convert_image(eight, size=2, intensity="full_range")
+    converted = convert_image(eight, size=2, bits=8, intensity="full_range")
     np.testing.assert_array_equal(converted, eight)
 
 
 def test_full_range_of_a_faint_image_stays_faint_and_minmax_stretches_it():
     image = np.array([[100, 101], [102, 104]], np.uint8)
-    np.testing.assert_array_equal(convert_image(image, size=2, intensity="full_range"), image)
-    stretched = convert_image(image, size=2, intensity="minmax")
+    faint = convert_image(image, size=2, bits=8, intensity="full_range")
+    np.testing.assert_array_equal(faint, image)
+    stretched = convert_image(image, size=2, bits=8, intensity="minmax")
     assert (stretched[0, 0], stretched[0, 1], stretched[1, 1]) == (0, 64, 255)
 
 
 def test_every_16_bit_level_is_rounded_to_the_nearest():
-    """All 65,536 levels at once: the result never lies more than half a level off."""
+    """All 65,536 levels at once: half a level off at most, and with 16 bits none."""
     image = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     for intensity in ("minmax", "full_range"):
-        converted = convert_image(image, size=256, intensity=intensity)
+        converted = convert_image(image, size=256, bits=8, intensity=intensity)
         np.testing.assert_allclose(converted, image / 257.0, atol=0.5 + 1e-4)
+        np.testing.assert_array_equal(convert_image(image, size=256, intensity=intensity), image)
 
 
 def test_the_mapping_uses_the_extremes_before_resizing():
     """A single white pixel that averaging dims still defines what white is."""
     image = np.full((4, 4), 100, np.uint8)
     image[0, 0], image[3, 3] = 0, 200
-    converted = convert_image(image, size=2)
+    converted = convert_image(image, size=2, bits=8)
     assert converted[0, 0] == round(75 / 200 * 255)
     assert converted[1, 1] == round(125 / 200 * 255)
     assert converted[0, 1] == converted[1, 0]
 
 
+def test_16_bits_keep_levels_that_8_bits_merge():
+    """A crop of 31,000 to 65,535: two levels next to each other stay two."""
+    image = np.array([[31000, 31001], [50000, 65535]], np.uint16)
+    assert convert_image(image, size=2)[0, 1] > convert_image(image, size=2)[0, 0]
+    eight = convert_image(image, size=2, bits=8)
+    assert eight[0, 1] == eight[0, 0]
+
+
+def test_a_fixed_window_is_linear_and_cuts_off_beyond():
+    image = np.array([[50, 100], [150, 201]], np.uint16)
+    converted = convert_image(image, size=2, bits=8, intensity="fixed", window=(100, 200))
+    np.testing.assert_array_equal(converted, [[0, 0], [128, 255]])  # 127.5 goes to the even one
+
+
+def test_a_mask_stays_a_mask_whatever_the_window():
+    mask = np.array([[0, 255], [255, 0]], np.uint8)
+    with pytest.raises(DataError, match="a mask, not a crop"):
+        convert_image(mask, size=2, intensity="fixed", window=(10, 20))
+
+
 # --- sizes --------------------------------------------------------------------------------------
 
 
-def test_shrinking_averages_areas():
+@pytest.mark.parametrize(("bits", "top"), [(8, 255), (16, 65535)])
+def test_shrinking_averages_areas(bits, top):
     """Whole blocks of 3 x 2 pixels become their mean; nothing is skipped."""
     image = np.random.default_rng(1).integers(0, 65536, (12, 8)).astype(np.uint16)
     blocks = image.reshape(4, 3, 4, 2).mean(axis=(1, 3))
-    expected = (blocks - image.min()) / np.ptp(image) * 255
-    converted = convert_image(image, size=4)
-    np.testing.assert_allclose(converted, expected, atol=0.5 + 1e-3)
+    expected = (blocks - image.min()) / np.ptp(image) * top
+    converted = convert_image(image, size=4, bits=bits)
+    np.testing.assert_allclose(converted, expected, atol=0.5 + 1e-6 * top)
 
 
-def test_growing_draws_lines_between_pixels():
+@pytest.mark.parametrize(("bits", "top"), [(8, 255), (16, 65535)])
+def test_growing_draws_lines_between_pixels(bits, top):
     image = np.random.default_rng(2).integers(0, 256, (5, 7)).astype(np.uint8)
-    expected = (interpolated(image.astype(float), 16) - image.min()) / np.ptp(image) * 255
-    converted = convert_image(image, size=16)
-    np.testing.assert_allclose(converted, expected, atol=0.5 + 1e-3)
+    expected = (interpolated(image.astype(float), 16) - image.min()) / np.ptp(image) * top
+    converted = convert_image(image, size=16, bits=bits)
+    np.testing.assert_allclose(converted, expected, atol=0.5 + 1e-6 * top)
 
 
 @pytest.mark.parametrize("shape", [(1, 500), (500, 1), (2, 3), (16, 16), (17, 400), (300, 301)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_any_shape_becomes_a_square_of_the_size_in_8_bits(shape, dtype):
+def test_any_shape_becomes_a_square_of_the_size_and_type(shape, dtype):
     top = int(np.iinfo(dtype).max)
     image = np.random.default_rng(3).integers(0, top + 1, shape).astype(dtype)
-    converted = convert_image(image, size=24)
-    assert (converted.shape, converted.dtype) == ((24, 24), np.uint8)
-    assert np.ptp(converted) > 0
+    for bits, wanted in ((8, np.uint8), (16, np.uint16)):
+        converted = convert_image(image, size=24, bits=bits)
+        assert (converted.shape, converted.dtype) == ((24, 24), wanted)
+        assert np.ptp(converted) > 0
 
 
 def test_the_same_size_changes_no_pixel():
     image = np.random.default_rng(4).permutation(256).astype(np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(convert_image(image, size=16), image)
+    np.testing.assert_array_equal(convert_image(image, size=16, bits=8), image)
+    np.testing.assert_array_equal(convert_image(image, size=16), image * np.uint16(257))
 
 
 # --- a shard ------------------------------------------------------------------------------------
@@ -221,13 +247,57 @@ def test_bad_files_are_set_aside_each_with_its_reason_and_the_good_ones_converte
 
 
 def test_the_pictures_are_those_of_the_files(shard):
-    from mcalc.data.dicom import read_dicom
-
     convert(shard)
     for number in range(6):
         picture = cv2.imread(str(shard / f"images/0/roi{number}.png"), cv2.IMREAD_UNCHANGED)
         expected = convert_image(read_dicom(shard / f"{number}.dcm"), size=32)
         np.testing.assert_array_equal(picture, expected)
+
+
+def read(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_pictures_have_16_bits_but_where_8_are_asked_for(shard):
+    convert(shard)
+    sixteen = read(shard / "images/0/roi0.png")
+    convert(shard, bits=8)
+    eight = read(shard / "images/0/roi0.png")
+    assert (sixteen.dtype, eight.dtype) == (np.uint16, np.uint8)
+    assert abs(sixteen / 257 - eight).max() <= 0.51
+
+
+def test_settings_that_do_not_belong_together_stop_before_anything_is_written(shard):
+    with pytest.raises(UsageError, match="fixed needs a window"):
+        convert(shard, intensity="fixed")
+    assert not (shard / "images").exists()
+
+
+def test_each_file_is_converted_by_its_own_window_and_one_without_is_set_aside(shard, monkeypatch):
+    windows = {"0.dcm": (40000.5, 20001), "1.dcm": (1000, 1), "2.dcm": (32768, 65536)}
+    monkeypatch.setattr(
+        "mcalc.data.dicom.read_window", lambda path: windows.get(Path(path).name), raising=False
+    )
+    convert(shard, intensity="dicom_window")
+    crop = read_dicom(shard / "0.dcm")
+    expected = convert_image(crop, size=32, intensity="fixed", window=(30000, 50000))
+    np.testing.assert_array_equal(read(shard / "images/0/roi0.png"), expected)
+    assert sorted(path.name for path in (shard / "images/0").iterdir()) == ["roi0.png", "roi2.png"]
+    rejected = records.read(shard / "images/0.rejected.csv", records.REJECTED).set_index("roi_id")
+    assert set(rejected.loc[["roi1", "roi3", "roi4", "roi5"], "reason"]) == {"bad_field"}
+    assert "width 1 shows nothing but black and white" in rejected.loc["roi1", "detail"]
+    assert "3.dcm: the file carries no window" in rejected.loc["roi3", "detail"]
+
+
+def test_a_picture_has_no_window_and_is_not_read_as_dicom(shard):
+    cv2.imwrite(str(shard / "crop.png"), read_dicom(shard / "0.dcm"))
+    catalog = pd.read_csv(shard / "catalog.csv", keep_default_na=False)
+    catalog["source"] = str(shard / "crop.png")
+    catalog.to_csv(shard / "catalog.csv", index=False)
+    convert(shard, 1, intensity="dicom_window")
+    rejected = records.read(shard / "images/1.rejected.csv", records.REJECTED)
+    assert list(rejected["reason"]) == ["bad_field"]
+    assert "crop.png: the file carries no window" in rejected.loc[0, "detail"]
 
 
 def test_only_the_shard_is_converted(shard):
@@ -337,5 +407,5 @@ def test_a_long_narrow_crop_is_averaged_along_its_length():
     """Stripes of one column each are grey after averaging; taking every ninth would keep them."""
     stripes = np.tile(np.array([0, 1000], np.uint16), (100, 1000))
     stripes[0, 0] = 500  # two values alone would be a mask
-    converted = convert_image(stripes, size=224)
+    converted = convert_image(stripes, size=224, bits=8)
     assert abs(converted[8:].astype(int) - 127).max() < 20

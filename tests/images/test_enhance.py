@@ -99,6 +99,22 @@ def test_names_and_sizes_stay_and_the_median_is_applied(shard):
         np.testing.assert_array_equal(read(shard / "out" / path.name), expected)
 
 
+@pytest.mark.parametrize("name", ["median", "none"])
+def test_16_bits_are_filtered_as_such_and_rounded_once_at_the_end(shard, name):
+    write_choice(shard, name, 3)
+    for path in (shard / "in").iterdir():
+        path.unlink()
+    image = np.random.default_rng(1).integers(0, 65536, (24, 24)).astype(np.uint16)
+    cv2.imwrite(str(shard / "in/roi0.png"), image)
+    enhance(shard)
+    if name == "median":
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(image, 1, mode="edge"), (3, 3))
+        image = np.median(windows, axis=(2, 3))
+    enhanced = read(shard / "out/roi0.png")
+    assert enhanced.dtype == np.uint8
+    np.testing.assert_array_equal(enhanced, np.rint(image / 257))
+
+
 def test_none_copies_the_pixels(shard):
     write_choice(shard, "none", 1)
     assert "filter none" in enhance(shard)

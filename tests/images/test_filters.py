@@ -187,6 +187,30 @@ def test_equal_images_have_no_error_infinite_psnr_and_similarity_one():
     assert structural_similarity_index(image, image.copy()) == 1
 
 
+def test_scores_of_16_bits_are_those_of_8_bits_where_the_images_are_the_same():
+    """Table 4 has one unit: a level of 8 bits, which is 257 of 16."""
+    reference, image = noise((40, 50), 1), noise((40, 50), 2)
+    wide = [eight * np.uint16(257) for eight in (reference, image)]
+    for score in (mean_squared_error, structural_similarity_index, contrast_retention):
+        assert score(*wide) == pytest.approx(score(reference, image), rel=1e-12), score.__name__
+
+
+def test_an_error_below_one_level_of_8_bits_is_seen_in_16():
+    image = np.full((8, 8), 30000, np.uint16)
+    assert mean_squared_error(image, image + np.uint16(64)) == pytest.approx((64 / 257) ** 2)
+
+
+@pytest.mark.parametrize("name", ["adaptive_median", "median", "mean"])
+@pytest.mark.parametrize("window", [3, 11])
+def test_each_filter_keeps_the_levels_of_16_bits(name, window):
+    """One step of one level, which 8 bits do not have, is neither lost nor moved."""
+    step = np.full((40, 40), 40000, np.uint16)
+    step[:, 20:] += 1
+    filtered = Filter(name, window)(step)
+    assert filtered.dtype == np.uint16
+    np.testing.assert_array_equal(filtered, step)
+
+
 def test_error_does_not_wrap_around():
     """The difference of uint8 pixels is taken in real numbers, either way round."""
     black, white = np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)

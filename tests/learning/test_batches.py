@@ -91,6 +91,13 @@ def test_a_broken_picture_is_named(tmp_path):
         load_images([folder], ["roi0", "roi1"])
 
 
+def test_pictures_of_16_bits_are_refused_instead_of_read_wrongly(tmp_path):
+    folder = write_images(tmp_path / "0", draw_images(2))
+    cv2.imwrite(str(folder / "roi1.png"), np.full((16, 16), 30000, np.uint16))
+    with pytest.raises(DataError, match=r"roi1\.png: an image of 16 bits.*enhance"):
+        load_images([folder], ["roi0", "roi1"])
+
+
 @pytest.mark.parametrize("batch_size", [17, 1000])
 def test_a_batch_larger_than_the_training_set_is_refused_with_both_numbers(batch_size):
     pattern = rf"Batch size {batch_size} is larger than the 16 training images; lower batch_size"

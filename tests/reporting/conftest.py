@@ -22,13 +22,14 @@ AUGMENTATION = {"flip": True, "max_rotate": 10.0, "max_zoom": 1.1, "max_lighting
 
 
 def draw_roi(number: int) -> np.ndarray:
-    """Return grey tissue with specks, (64, 64) uint8, another for each number."""
+    """Return grey tissue with specks, (64, 64) uint16, another for each number."""
     generator = np.random.default_rng(number)
     tissue = cv2.GaussianBlur(generator.normal(0, 1, (64, 64)), (0, 0), 5) * 200 + 110
     specks = np.zeros((64, 64))
     specks[generator.integers(15, 50, 12), generator.integers(15, 50, 12)] = 300
     noise = generator.normal(0, 4, (64, 64))
-    return (tissue + cv2.GaussianBlur(specks, (0, 0), 0.9) + noise).clip(1, 255).astype(np.uint8)
+    grey = (tissue + cv2.GaussianBlur(specks, (0, 0), 0.9) + noise).clip(1, 255)
+    return (257 * grey).astype(np.uint16)
 
 
 def draw_mammogram() -> dict[str, np.ndarray]:

@@ -43,7 +43,7 @@ def test_a_filter_window_runs_filtering_and_what_follows_but_not_conversion(copy
 
 def test_a_line_of_the_converting_module_runs_conversion_and_what_follows(copy):
     source = copy.folder / "mcalc/images/convert.py"
-    changed = source.read_text().replace("* 255)", "* 254)")
+    changed = source.read_text().replace("INTER_LINEAR", "INTER_CUBIC")
     assert changed != source.read_text()
     source.write_text(changed)
     assert copy.dry_run("clean_all") == {**PREPARATION, "clean_all": 1}
@@ -156,6 +156,10 @@ def test_the_preset_for_a_download_plans_without_the_data(untouched):
         ({"train__settings": [{"batch_size": 8, "lr_min": "1e-4", "lr_max": 1e-3, "epochs": 1}]},
          "train.settings[0].lr_min"),
         ({"split__protocols": ["patients"]}, "patients"),
+        ({"convert__intensity": "fixed"}, "convert.window: fixed needs two grey levels"),
+        ({"convert__intensity": "fixed", "convert__window": [9, 2]}, "convert.window: black"),
+        ({"convert__window": [2, 9]}, "convert.window: only the intensity fixed"),
+        ({"convert__percentiles": [99, 1]}, "convert.percentiles: the lower"),
     ],
 )  # fmt: skip
 def test_a_wrong_key_or_value_is_named_before_anything_runs(make_project, untouched, change, named):

@@ -28,7 +28,27 @@ def validate_config():
         ) from None
 
 
+def check_intensity():
+    """Check what a schema cannot: that the levels of black and white are in order."""
+    settings = config["convert"]
+    percentiles, window = settings["percentiles"], settings["window"]
+    if not percentiles[0] < percentiles[1]:
+        problem = f"percentiles: the lower one comes first, not {percentiles}."
+    elif settings["intensity"] != "fixed" and window is not None:
+        problem = "window: only the intensity fixed takes one; set it to null."
+    elif settings["intensity"] == "fixed" and window is None:
+        problem = "window: fixed needs two grey levels, such as [10000, 60000]."
+    elif window is not None and not window[0] < window[1]:
+        problem = f"window: black must be less than white, not {window}."
+    else:
+        return
+    raise WorkflowError(
+        f"Configuration, convert.{problem} config/README.md explains every key."
+    )
+
+
 validate_config()
+check_intensity()
 
 
 # The package's sources, where the workflow lies in a clone; a module taken from afar has none.
@@ -212,6 +232,17 @@ def get_filter_options():
         "mean": config["filters"]["mean"]["window"],
     }
     return [f"--filter {name}:{windows[name]}" for name in config["filters"]["compare"]]
+
+
+def get_intensity_options():
+    """The policy with what belongs to it, so that no other setting runs conversion again."""
+    settings = config["convert"]
+    options = [f"--intensity {settings['intensity']}"]
+    for policy, key in (("percentile", "percentiles"), ("fixed", "window")):
+        if settings["intensity"] == policy:
+            low, high = settings[key]
+            options.append(f"--{key} {low} {high}")
+    return options
 
 
 def get_option(flag, value):

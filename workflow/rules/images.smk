@@ -24,7 +24,8 @@ rule convert:
         catalog=get_catalog,
         rows=get_shard_hash,
         size=config["convert"]["size"],
-        intensity=config["convert"]["intensity"],
+        bits=config["convert"]["bits"],
+        intensity=get_intensity_options(),
     shell:
         """
         mcalc convert \
@@ -33,7 +34,8 @@ rule convert:
             --images {output.images:q} \
             --rejected {output.rejected:q} \
             --size {params.size} \
-            --intensity {params.intensity} \
+            --bits {params.bits} \
+            {params.intensity} \
             --threads {threads} \
             >{log:q} 2>&1
         """
