@@ -122,13 +122,23 @@ def convert_image(
         rather than a crop.
     """
     low, high = find_limits(pixels, intensity, percentiles=percentiles, window=window)
-    if dicom.holds_mask(pixels):
+    if _holds_two_levels(pixels):
         raise DataError("only two grey values: a mask, not a crop.", "mask_not_crop")
     # A side that is too long is averaged over areas; one that is too short is interpolated.
     rows, columns = (min(side, size) for side in pixels.shape)
     shrunk = cv2.resize(pixels.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     resized = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
     return map_levels(resized, low, high, bits=bits)
+
+
+def _holds_two_levels(pixels: np.ndarray) -> bool:
+    """Tell whether `pixels`, which are not all equal, take two values only."""
+    # A few rows tell a crop at once; all are looked at only where these hold two values or one.
+    for part in (pixels[::64], pixels):
+        low, high = part.min(), part.max()
+        if ((low < part) & (part < high)).any():
+            return False
+    return True
 
 
 def _own_window(source: str) -> dict:

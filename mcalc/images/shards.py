@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from mcalc.errors import DataError
-from mcalc.files import whole_file
 from mcalc.progress import Progress, silent
 
 Result = TypeVar("Result")
@@ -33,10 +32,12 @@ def read_png(path: str | os.PathLike) -> np.ndarray:
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write a (rows, columns) image, uint8 or uint16, as PNG, whole or not at all."""
-    with whole_file(path) as temporary:
-        if not cv2.imwrite(str(temporary), image):
-            raise OSError(f"{path}: the image could not be written.")
+    """Write a (rows, columns) image, uint8 or uint16, as PNG into a folder of `whole_folder`.
+
+    That folder is put in its place as a whole, so that a single file needs no temporary name.
+    """
+    if not cv2.imwrite(str(path), image):
+        raise OSError(f"{path}: the image could not be written.")
 
 
 def for_each(

@@ -106,6 +106,14 @@ def test_a_fixed_window_is_linear_and_cuts_off_beyond():
     np.testing.assert_array_equal(converted, [[0, 0], [128, 255]])  # 127.5 goes to the even one
 
 
+@pytest.mark.parametrize("row", [0, 1, 63, 64, 129])
+def test_a_third_level_anywhere_makes_it_a_crop(row):
+    image = np.zeros((130, 40), np.uint8)
+    image[:, 20:] = 255
+    image[row, 7] = 100
+    assert convert_image(image, size=32).max() == 65535
+
+
 def test_a_mask_stays_a_mask_whatever_the_window():
     mask = np.array([[0, 255], [255, 0]], np.uint8)
     with pytest.raises(DataError, match="a mask, not a crop"):

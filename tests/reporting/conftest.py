@@ -119,6 +119,7 @@ def _catalog_row(number: int, dataset: str) -> dict:
 
 def _write_images(folder: Path, catalog: list[dict]) -> None:
     cleaned = folder / "images/cleaned/0"
+    cleaned.mkdir(parents=True)
     kept = []
     for number, row in enumerate(catalog):
         write_png(cleaned / f"{row['roi_id']}.png", draw_roi(number))
@@ -135,6 +136,7 @@ def _write_images(folder: Path, catalog: list[dict]) -> None:
 
 
 def _write_mammograms(folder: Path, origins: tuple) -> None:
+    (folder / "images/mammograms").mkdir(parents=True)
     rows = []
     for origin in origins:
         known = origin == "dataset"
