@@ -105,7 +105,9 @@ def of_labels(rows: list[dict]) -> list[Check]:
     labels = defaultdict(set)
     for row in rows:
         labels[row.get("patient_id", "")].add(row.get("label"))
-    mixed = sorted(patient for patient, found in labels.items() if patient and len(found - {None}) > 1)
+    mixed = sorted(
+        patient for patient, found in labels.items() if patient and len(found - {None}) > 1
+    )
     meaning = "Both labels in one patient: splits by patient must not expect one label of each."
     return [Check("mixed_labels", False, meaning, [(patient, "") for patient in mixed])]
 

@@ -73,7 +73,11 @@ def examine(
     found = [UNKNOWN | dict.fromkeys(PLACE, float("nan")) | row for row in found]
     crops, unreadable = _read_crops(found, threads, progress)
     aside = aside + unreadable
-    all_checks = [*checks.of_rejected(aside), *checks.of_crops(crops), *checks.of_labels(found + aside)]
+    all_checks = [
+        *checks.of_rejected(aside),
+        *checks.of_crops(crops),
+        *checks.of_labels(found + aside),
+    ]
     if is_cbis:
         all_checks += checks.of_cbis_ddsm(root, found, is_phantom=dataset == "phantom")
     wanted = [check for check in all_checks if check.findings]
