@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mcalc.errors import McalcError
+from mcalc.errors import DataError, McalcError
 from mcalc.progress import bar
 
 app = typer.Typer(
@@ -45,6 +45,10 @@ Filters = Annotated[
     list[str],
     typer.Option("--filter", help="A filter as NAME:WINDOW, such as adaptive_median:7; repeat."),
 ]
+Abnormalities = Annotated[
+    list[Abnormality] | None,
+    typer.Option("--abnormality", help="CBIS-DDSM's calcifications (the default), masses; repeat."),
+]
 RunName = Annotated[str, typer.Option(help="Name of the data set, printed on every output.")]
 
 
@@ -62,6 +66,36 @@ def phantom(
 
 
 @app.command()
+def doctor(
+    root: Annotated[Path, typer.Argument(help="The data set's folder; nothing in it is changed.")],
+    dataset: Annotated[Dataset, typer.Option(help="How the folder is laid out.")] = (
+        Dataset.cbis_ddsm
+    ),
+    abnormalities: Abnormalities = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    threads: Threads = 1,
+):
+    """Say what is wrong with a download; exit code 3 when something needs a person."""
+    from mcalc.data import doctor
+
+    examination = doctor.examine(
+        root,
+        dataset=dataset,
+        abnormalities=_names(abnormalities),
+        threads=threads,
+        progress=bar("reading crops"),
+    )
+    doctor.show(examination)
+    if json:
+        doctor.write_json(examination, json)
+    if html:
+        doctor.write_html(examination, html)
+    if examination.needs_person:
+        raise typer.Exit(DataError.exit_code)
+
+
+@app.command()
 def catalog(
     root: Annotated[Path, typer.Argument(help="The data set's folder.")],
     dataset: Annotated[Dataset, typer.Option(help="How the folder is laid out.")],
@@ -72,10 +106,7 @@ def catalog(
         Path | None,
         typer.Option(help="For a folder: CSV with the columns file and patient_id."),
     ] = None,
-    abnormalities: Annotated[
-        list[Abnormality] | None,
-        typer.Option("--abnormality", help="Which of CBIS-DDSM's findings are listed; repeat."),
-    ] = None,
+    abnormalities: Abnormalities = None,
     benign_without_callback: Annotated[
         WithoutCallback, typer.Option(help="Count BENIGN_WITHOUT_CALLBACK as benign or drop it.")
     ] = WithoutCallback.benign,
@@ -91,7 +122,7 @@ def catalog(
         rejected=rejected,
         shards=shards,
         patients=patients,
-        abnormalities=tuple(map(str, abnormalities or ["calcification"])),
+        abnormalities=_names(abnormalities),
         benign_without_callback=benign_without_callback,
         threads=threads,
         progress=bar("reading files"),
@@ -405,6 +436,10 @@ def report(
     from mcalc.reporting.report import write_report
 
     typer.echo(write_report(results, run_name=run_name, report=report))
+
+
+def _names(abnormalities: list[Abnormality] | None) -> tuple[str, ...]:
+    return tuple(str(name) for name in abnormalities or [Abnormality.calcification])
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import pydicom
@@ -10,8 +9,9 @@ from pydicom.uid import UID
 
 from mcalc.errors import DataError
 
-# SeriesInstanceUID, PatientID, Samples per Pixel, Number of Frames, Rows, Columns, Bits Allocated
-TAGS = [0x0020000E, 0x00100020, 0x00280002, 0x00280008, 0x00280010, 0x00280011, 0x00280100]
+PATIENT_ID, SERIES_UID, FRAMES = 0x00100020, 0x0020000E, 0x00280008
+SAMPLES, ROWS, COLUMNS, BITS_ALLOCATED = 0x00280002, 0x00280010, 0x00280011, 0x00280100
+TAGS = [PATIENT_ID, SERIES_UID, SAMPLES, FRAMES, ROWS, COLUMNS, BITS_ALLOCATED]
 
 
 class Header(NamedTuple):
@@ -37,23 +37,22 @@ def read_header(path: str | os.PathLike) -> Header:
         If the file is missing, empty, no DICOM, holds no image, or is shorter than the pixels
         that it announces (where these are not compressed).
     """
-    path = Path(path)
     try:
-        size = path.stat().st_size
-        if size == 0:
-            raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
         with open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS)
             left = size - file.tell()
             header = Header(
-                int(dataset.Rows),
-                int(dataset.Columns),
-                int(dataset.BitsAllocated),
-                str(dataset.get("PatientID", "")).strip(),
-                str(dataset.get("SeriesInstanceUID", "")).strip(),
+                _number(dataset, ROWS),
+                _number(dataset, COLUMNS),
+                _number(dataset, BITS_ALLOCATED),
+                _text(dataset, PATIENT_ID),
+                _text(dataset, SERIES_UID),
             )
-            samples = int(dataset.get("SamplesPerPixel", 1) or 1)
-            frames = int(dataset.get("NumberOfFrames", 1) or 1)
+            samples = _number(dataset, SAMPLES) if SAMPLES in dataset else 1
+            frames = int(_text(dataset, FRAMES) or 1)
             syntax = UID(dataset.file_meta.TransferSyntaxUID)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file.", "missing_file") from error
@@ -71,3 +70,15 @@ def read_header(path: str | os.PathLike) -> Header:
             "download it again."
         )
     return header
+
+
+# The values are taken as they stand in the file: converting them would take as long as reading.
+def _number(dataset: pydicom.Dataset, tag: int) -> int:
+    element = dataset.get_item(tag)
+    return int.from_bytes(element.value, "little" if element.is_little_endian else "big")
+
+
+def _text(dataset: pydicom.Dataset, tag: int) -> str:
+    if tag not in dataset:
+        return ""
+    return (dataset.get_item(tag).value or b"").decode("ascii", "replace").strip(" \0")

@@ -14,11 +14,11 @@ def list_files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """
     seen = set()
     for folder, below, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
+        found = os.stat(folder)
+        if (found.st_dev, found.st_ino) in seen:
             below.clear()
             continue
-        seen.add(real)
+        seen.add((found.st_dev, found.st_ino))
         below.sort()
         for name in sorted(names):
             if name.lower().endswith(suffixes) and not name.startswith("."):

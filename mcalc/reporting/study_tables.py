@@ -90,8 +90,8 @@ def _filters(results: Results) -> Table:
     return Table(
         "table4",
         "Table 4. Filters against the unfiltered image, means over ROIs",
-        "In grey levels of 255. A small error says that a filter changes little, not that it removes "
-        "noise; contrast retention is the share of the brightest details' contrast that is left.",
+        "In grey levels of 255. A small error says that a filter changes little, not that it "
+        "removes noise; contrast retention is the share of the brightest details' contrast left.",
         rows,
     )
 

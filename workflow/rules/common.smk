@@ -88,6 +88,10 @@ RUN_FILES = (
 )
 
 
+# The columns of the catalog that say where a ROI's pixels are.
+PLACES = ["roi_id", "source", "roi_top", "roi_left", "roi_rows", "roi_columns"]
+
+
 wildcard_constraints:
     run=re.escape(RUN),
     shard=r"\d+",
@@ -108,10 +112,14 @@ def get_tree_fingerprint(wildcards):
     digest = hashlib.sha256()
     seen = set()
     for folder, folders, names in os.walk(ROOT, followlinks=True):
-        if os.path.realpath(folder) in seen:  # a link to a folder that was read already
+        here = os.stat(folder)
+        if (
+            here.st_dev,
+            here.st_ino,
+        ) in seen:  # a link to a folder that was read already
             folders.clear()
             continue
-        seen.add(os.path.realpath(folder))
+        seen.add((here.st_dev, here.st_ino))
         folders.sort()
         for name in sorted(names):
             found = os.stat(os.path.join(folder, name))
@@ -209,19 +217,28 @@ def after_catalog(pattern):
 
 
 def read_shard(wildcards):
-    """The rows of the catalog that belong to a shard."""
-    catalog = pd.read_csv(get_catalog(wildcards), dtype=str, keep_default_na=False)
-    return catalog[catalog["shard"] == wildcards.shard]
+    """The rows of the catalog that belong to a shard: what places ROIs in files."""
+    catalog = get_catalog(wildcards)
+    shards = read_shards(catalog, os.stat(catalog).st_mtime_ns)
+    return shards.get(wildcards.shard, pd.DataFrame(columns=PLACES))
+
+
+@functools.lru_cache(maxsize=1)
+def read_shards(catalog, written):
+    """Read the catalog once for all shards, and again when it was `written` anew."""
+    columns = [*PLACES, "shard"]
+    rows = pd.read_csv(catalog, dtype=str, keep_default_na=False, usecols=columns)
+    return dict(list(rows[columns].groupby("shard")))
 
 
 def get_shard_sources(wildcards):
     """The image files of a shard themselves, so that a new one re-runs this shard alone."""
-    return list(read_shard(wildcards)["source"])
+    return list(dict.fromkeys(read_shard(wildcards)["source"]))
 
 
 def get_shard_hash(wildcards):
     """Stand for which ROI a shard's files are: re-runs the shard when an id moves to a file."""
-    rows = read_shard(wildcards)[["roi_id", "source"]]
+    rows = read_shard(wildcards)[PLACES]
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]
 
 

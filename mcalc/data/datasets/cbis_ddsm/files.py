@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -36,7 +37,7 @@ WORTH_PROCESSES = 1000
 class Look:
     """What a file holds: `kind` is `image`, `mask` or `broken`; no bits are known of a picture."""
 
-    path: Path
+    path: str
     kind: str = "image"
     bits: int = 0
     case: str = ""
@@ -69,23 +70,27 @@ def mammogram_case(case: str) -> str:
     return case.rpartition("_")[0]
 
 
-def _candidates(root: Path, rows: list[dict]) -> tuple[list[list[Path]], list[str]]:
+def _candidates(root: Path, rows: list[dict]) -> tuple[list[list[str]], list[str]]:
     """Return for each row the files that may be its crop or mask, and its mammogram."""
     cases = {row["case"] for row in rows} | {mammogram_case(row["case"]) for row in rows}
     kinds = ("crop series", "mask series", "image series")
     series = {row[kind] for row in rows for kind in kinds}
     files, nameless = defaultdict(list), []
-    for path in list_files(root, DICOM_SUFFIXES + PICTURE_SUFFIXES):
-        parts = path.relative_to(root).parts[:-1]
-        # A case's name says more than a series, which a folder inside it may repeat.
-        name = next((part for part in parts if part in cases), None)
-        name = name or next((part for part in parts if part in series), None)
-        if name:
-            files[name].append(path)
-        elif path.name.lower().endswith(DICOM_SUFFIXES):
-            nameless.append(path)
 
-    def found(*names: str) -> list[Path]:
+    @lru_cache  # a folder's files come one after the other
+    def name_of(folder: Path) -> str | None:
+        parts = folder.relative_to(root).parts
+        # A case's name says more than a series, which a folder inside it may repeat.
+        named = [part for names in (cases, series) for part in parts if part in names]
+        return named[0] if named else None
+
+    for path in list_files(root, DICOM_SUFFIXES + PICTURE_SUFFIXES):
+        if name := name_of(path.parent):
+            files[name].append(path.as_posix())
+        elif _is_dicom(path.name):
+            nameless.append(path.as_posix())
+
+    def found(*names: str) -> list[str]:
         return _of_best_kind({path for name in names for path in files.get(name, ())})
 
     def is_missing(row: dict) -> bool:
@@ -96,16 +101,19 @@ def _candidates(root: Path, rows: list[dict]) -> tuple[list[list[Path]], list[st
             files[name].append(path)
     rois = [found(row["case"], row["crop series"], row["mask series"]) for row in rows]
     wholes = [found(mammogram_case(row["case"]), row["image series"]) for row in rows]
-    return rois, [whole[0].as_posix() if whole else "" for whole in wholes]
+    return rois, [whole[0] if whole else "" for whole in wholes]
 
 
-def _of_best_kind(paths: Iterable[Path]) -> list[Path]:
+def _of_best_kind(paths: Iterable[str]) -> list[str]:
     """Where a file lies as DICOM and as a picture, the picture has lost bits."""
-    dicom = sorted(path for path in paths if path.name.lower().endswith(DICOM_SUFFIXES))
-    return dicom or sorted(paths)
+    return sorted(filter(_is_dicom, paths)) or sorted(paths)
 
 
-def _names_in_headers(paths: list[Path]) -> Iterator[tuple[str, Path]]:
+def _is_dicom(path: str) -> bool:
+    return path.lower().endswith(DICOM_SUFFIXES)
+
+
+def _names_in_headers(paths: list[str]) -> Iterator[tuple[str, str]]:
     """Yield case and series of files that lie in folders which someone renamed."""
     for path in paths:
         try:
@@ -116,7 +124,7 @@ def _names_in_headers(paths: list[Path]) -> Iterator[tuple[str, Path]]:
         yield header.series, path
 
 
-def _look_at_all(candidates: list[list[Path]], processes: int) -> Iterator[list[Look]]:
+def _look_at_all(candidates: list[list[str]], processes: int) -> Iterator[list[Look]]:
     if processes == 1 or len(candidates) < WORTH_PROCESSES:
         yield from map(_look_at, candidates)
     else:
@@ -124,7 +132,7 @@ def _look_at_all(candidates: list[list[Path]], processes: int) -> Iterator[list[
             yield from workers.map(_look_at, candidates, chunksize=64)
 
 
-def _look_at(paths: list[Path]) -> list[Look]:
+def _look_at(paths: list[str]) -> list[Look]:
     """Tell images from masks among the files of one row.
 
     Of two files of which one has sixteen bits a pixel and the other eight, the first is the crop:
@@ -136,8 +144,8 @@ def _look_at(paths: list[Path]) -> list[Look]:
     return [look if look.kind == "broken" else _look_at_pixels(look) for look in looks]
 
 
-def _look_at_header(path: Path) -> Look:
-    if not path.name.lower().endswith(DICOM_SUFFIXES):
+def _look_at_header(path: str) -> Look:
+    if not _is_dicom(path):
         return Look(path)
     try:
         header = read_header(path)
@@ -165,20 +173,20 @@ def _choose(row: dict, looks: list[Look], mammogram: str) -> RoiFiles:
     images = [look for look in looks if look.kind == "image"]
     masks = [look for look in looks if look.kind == "mask"]
     broken = [look for look in looks if look.kind == "broken"]
-    mask = masks[0].path.as_posix() if masks else ""
+    mask = masks[0].path if masks else ""
 
     def aside(look: Look | None, reason: str, detail: str) -> RoiFiles:
-        return RoiFiles(look.path.as_posix() if look else "", mask, mammogram, reason, detail)
+        return RoiFiles(look.path if look else "", mask, mammogram, reason, detail)
 
     if len(images) > 1:
         images = _without_copies(images)
     if len(images) > 1:
-        names = ", ".join(look.path.name for look in images)
+        names = ", ".join(Path(look.path).name for look in images)
         return aside(images[0], "ambiguous_crop", f"{len(images)} images that differ: {names}")
     if images:
         if _is_other_case(images[0].case, row["case"]):
             return aside(images[0], "wrong_case", "the file's header names another case")
-        return RoiFiles(images[0].path.as_posix(), mask, mammogram)
+        return RoiFiles(images[0].path, mask, mammogram)
     if broken:
         return aside(broken[0], broken[0].error.reason, str(broken[0].error))
     if masks:
@@ -189,7 +197,7 @@ def _choose(row: dict, looks: list[Look], mammogram: str) -> RoiFiles:
 def _without_copies(looks: list[Look]) -> list[Look]:
     first_of = {}
     for look in looks:
-        first_of.setdefault(hashlib.sha256(look.path.read_bytes()).digest(), look)
+        first_of.setdefault(hashlib.sha256(Path(look.path).read_bytes()).digest(), look)
     return list(first_of.values())
 
 

@@ -33,7 +33,8 @@ def list_rois(
     found : list of dict
         One row a ROI whose crop was found, with the catalog's columns that this data set knows.
     rejected : list of dict
-        One row a ROI without a usable crop, with `roi_id`, `source`, `reason`, `detail`.
+        One row a ROI without a usable crop, with `roi_id`, `source`, `reason`, `detail` and, so
+        that they can be counted, `patient_id`, `label`, `official_split`.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def list_rois(
         reason, detail = ("bad_field", problem) if problem else (of_row.reason, of_row.detail)
         if reason:
             aside = {"roi_id": _name(row), "source": of_row.crop if not problem else ""}
-            rejected.append(aside | {"reason": reason, "detail": detail})
+            rejected.append(_whose(row) | aside | {"reason": reason, "detail": detail})
         else:
             found.append(_catalog_row(row, of_row))
     return found, rejected
@@ -59,16 +60,21 @@ def _name(row: dict) -> str:
     return row["case"] if row["case"].strip(".") else f"{row['table']}, row {row['row']}"
 
 
-def _catalog_row(row: dict, files: RoiFiles) -> dict:
+def _whose(row: dict) -> dict:
     return {
-        "roi_id": row["case"],
         "patient_id": row["patient id"],
+        "label": "malignant" if row["pathology"] == "MALIGNANT" else "benign",
+        "official_split": row["official split"],
+    }
+
+
+def _catalog_row(row: dict, files: RoiFiles) -> dict:
+    return _whose(row) | {
+        "roi_id": row["case"],
         "laterality": row["left or right breast"],
         "view": row["image view"],
         "abnormality_id": int(row["abnormality id"]),
-        "label": "malignant" if row["pathology"] == "MALIGNANT" else "benign",
         "pathology": row["pathology"],
-        "official_split": row["official split"],
         "source": files.crop,
         "mask": files.mask,
         "mammogram": files.mammogram,

@@ -32,6 +32,14 @@ OWN_COLUMNS = {
 }
 PATHS = ("image file path", "cropped image file path", "ROI mask file path")
 
+# How many rows TCIA publishes, by kind of finding and official split.
+PUBLISHED_ROWS = {
+    ("calcification", "train"): 1546,
+    ("calcification", "test"): 326,
+    ("mass", "train"): 1318,
+    ("mass", "test"): 378,
+}
+
 # How tables say that there is no value.
 NO_VALUE = ("N/A", "NA", "nan")
 
