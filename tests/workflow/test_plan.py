@@ -41,6 +41,16 @@ def test_a_filter_window_runs_filtering_and_what_follows_but_not_conversion(copy
     }
 
 
+def test_percentiles_run_conversion_only_where_they_are_used(copy):
+    copy.configure(convert__percentiles=[1, 99])
+    assert "Nothing to be done" in copy.snakemake("clean_all", "--dry-run")
+    copy.configure(convert__intensity="percentile")
+    assert copy.dry_run("clean_all")["convert"] == 2
+    printed = copy.snakemake("clean_all", "--dry-run", "--printshellcmds")
+    assert "--bits 16" in printed
+    assert "--intensity percentile --percentiles 1 99" in printed
+
+
 def test_a_line_of_the_converting_module_runs_conversion_and_what_follows(copy):
     source = copy.folder / "mcalc/images/convert.py"
     changed = source.read_text().replace("INTER_LINEAR", "INTER_CUBIC")
@@ -127,6 +137,8 @@ def test_the_papers_preset_plans_24_tests_a_protocol(untouched):
     jobs = untouched.planned_jobs(configs=["workflow/presets/paper.yaml"])
     trained = [wildcards for rule, wildcards in jobs if rule == "train"]
     assert len(trained) == 2 * 24
+    preset = ["workflow/presets/paper.yaml"]
+    assert "--bits 8 " in untouched.snakemake("--dry-run", "--printshellcmds", configs=preset)
     numbers = {}
     for wildcards in trained:
         network = re.search(r"network=(\w+)", wildcards).group(1)
