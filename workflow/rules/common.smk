@@ -88,8 +88,16 @@ RUN_FILES = (
 )
 
 
-# The columns of the catalog that say where a ROI's pixels are.
-PLACES = ["roi_id", "source", "roi_top", "roi_left", "roi_rows", "roi_columns"]
+# The columns of the catalog that say where a ROI's pixels are and what they are.
+PLACES = [
+    "roi_id",
+    "source",
+    "sha256",
+    "roi_top",
+    "roi_left",
+    "roi_rows",
+    "roi_columns",
+]
 
 
 wildcard_constraints:
@@ -110,23 +118,31 @@ def get_tree_fingerprint(wildcards):
     if IS_PHANTOM:
         return "phantom"
     digest = hashlib.sha256()
-    seen = set()
-    for folder, folders, names in os.walk(ROOT, followlinks=True):
+    waiting, seen = [ROOT] if os.path.isdir(ROOT) else [], set()
+    while waiting:
+        folder = waiting.pop()
         here = os.stat(folder)
         if (
             here.st_dev,
             here.st_ino,
         ) in seen:  # a link to a folder that was read already
-            folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        folders.sort()
-        for name in sorted(names):
-            found = os.stat(os.path.join(folder, name))
-            digest.update(
-                f"{folder}/{name} {found.st_size} {found.st_mtime_ns}\n".encode()
-            )
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                else:
+                    digest.update(f"{entry.path} {_size_and_time(entry)}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def _size_and_time(entry):
+    try:
+        found = entry.stat()
+    except OSError:  # a link that leads nowhere
+        return "missing"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 @functools.cache
@@ -202,8 +218,8 @@ def get_catalog(wildcards):
     return checkpoints.catalog.get(run=RUN).output.catalog
 
 
-def after_catalog(pattern):
-    """An input that is planned only when the catalog is known.
+def after_catalog(pattern=None):
+    """An input that is planned only when the catalog is known, or none but the wait for it.
 
     What is planned before a checkpoint is run even where it turns out to be up to date, so that
     a new file would clean and filter every shard, not one.
@@ -211,7 +227,7 @@ def after_catalog(pattern):
 
     def get_input(wildcards):
         get_catalog(wildcards)
-        return pattern.format(**wildcards)
+        return pattern.format(**wildcards) if pattern else []
 
     return get_input
 
@@ -231,13 +247,8 @@ def read_shards(catalog, written):
     return dict(list(rows[columns].groupby("shard")))
 
 
-def get_shard_sources(wildcards):
-    """The image files of a shard themselves, so that a new one re-runs this shard alone."""
-    return list(dict.fromkeys(read_shard(wildcards)["source"]))
-
-
 def get_shard_hash(wildcards):
-    """Stand for which ROI a shard's files are: re-runs the shard when an id moves to a file."""
+    """Stand for the ROIs of a shard, their places and what their files hold."""
     rows = read_shard(wildcards)[PLACES]
     return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:12]
 

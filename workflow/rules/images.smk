@@ -3,9 +3,10 @@
 
 rule convert:
     input:
-        # The files themselves, and not the catalog, which is written anew whenever a file is
-        # added: only a shard whose own files or ids changed runs again.
-        get_shard_sources,
+        # Not the catalog, which is written anew whenever a file is added: only a shard whose own
+        # rows changed (params.rows) runs again. And not the files: a hundred thousand of them
+        # would take Snakemake a minute to look at, and the rows hold their hashes.
+        after_catalog(),
     output:
         images=directory("results/{run}/images/converted/{shard}"),
         rejected="results/{run}/images/converted/{shard}.rejected.csv",
