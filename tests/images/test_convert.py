@@ -6,9 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 
 from mcalc import records
+from mcalc.data import dicom
 from mcalc.data.dicom import read_dicom, write_dicom
 from mcalc.errors import DataError, UsageError
 from mcalc.images import convert as convert_module
@@ -295,6 +297,21 @@ def test_each_file_is_converted_by_its_own_window_and_one_without_is_set_aside(s
     assert set(rejected.loc[["roi1", "roi3", "roi4", "roi5"], "reason"]) == {"bad_field"}
     assert "width 1 shows nothing but black and white" in rejected.loc["roi1", "detail"]
     assert "3.dcm: the file carries no window" in rejected.loc["roi3", "detail"]
+
+
+@pytest.mark.skipif(
+    not hasattr(dicom, "read_window"), reason="mcalc.data.dicom.read_window is not there yet"
+)
+def test_the_window_stands_in_the_file_itself(shard):
+    dataset = pydicom.dcmread(shard / "0.dcm")
+    dataset.WindowCenter, dataset.WindowWidth = "40000.5", "20001"
+    dataset.save_as(shard / "0.dcm")
+    convert(shard, intensity="dicom_window")
+    crop = read_dicom(shard / "0.dcm")
+    expected = convert_image(crop, size=32, intensity="fixed", window=(30000, 50000))
+    np.testing.assert_array_equal(read(shard / "images/0/roi0.png"), expected)
+    rejected = records.read(shard / "images/0.rejected.csv", records.REJECTED).set_index("roi_id")
+    assert "1.dcm: the file carries no window" in rejected.loc["roi1", "detail"]
 
 
 def test_a_picture_has_no_window_and_is_not_read_as_dicom(shard):
