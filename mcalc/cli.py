@@ -29,6 +29,14 @@ Label = StrEnum("Label", ["benign", "malignant"])
 Dataset = StrEnum("Dataset", ["phantom", "cbis_ddsm", "folder"])
 Abnormality = StrEnum("Abnormality", ["calcification", "mass"])
 WithoutCallback = StrEnum("WithoutCallback", ["benign", "drop"])
+Quirk = StrEnum(
+    "Quirk",
+    [
+        *("missing_crop", "missing_case", "empty_file", "cut_file", "web_page", "constant_crop"),
+        *("wrong_case", "second_image", "swapped_numbers", "series_apart", "without_na"),
+        *("classic_tree", "flat_tree", "windows_tables"),
+    ],
+)
 OnRejected = StrEnum("OnRejected", ["continue", "stop"])
 Bits = StrEnum("Bits", ["8", "16"])
 Intensity = StrEnum("Intensity", ["minmax", "full_range", "percentile", "dicom_window", "fixed"])
@@ -57,11 +65,20 @@ def phantom(
     root: Annotated[Path, typer.Argument(help="Folder to write the tables and DICOM files into.")],
     patients: Annotated[int, typer.Option(min=6, help="Number of patients.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same files.")] = 1,
+    quirks: Annotated[
+        list[Quirk] | None, typer.Option("--quirk", help="What is odd or broken about it; repeat.")
+    ] = None,
 ):
     """Write a made-up data set of real DICOM files, laid out as CBIS-DDSM is."""
     from mcalc.data.datasets.phantom import write_phantom
 
-    write_phantom(root, patients=patients, seed=seed, progress=bar("drawing patients"))
+    write_phantom(
+        root,
+        patients=patients,
+        seed=seed,
+        quirks=[str(quirk) for quirk in quirks or []],
+        progress=bar("drawing patients"),
+    )
     typer.echo(f"{root}: {patients} phantom patients")
 
 

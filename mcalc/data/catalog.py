@@ -6,32 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from mcalc import records
-from mcalc.data.datasets import cbis_ddsm, folder
+from mcalc.data.datasets import cbis_ddsm
+from mcalc.data.datasets.registry import DATASETS, UNKNOWN
 from mcalc.errors import DataError, UsageError
 from mcalc.progress import Progress, silent
-
-# How a data set's folder is read: a module of mcalc.data.datasets with a function `list_rois`.
-DATASETS = {
-    "phantom": cbis_ddsm,  # laid out as CBIS-DDSM is
-    "cbis_ddsm": cbis_ddsm,
-    "folder": folder,
-}
-
-# What stands in a column that a data set does not know; numbers that are not known are empty.
-UNKNOWN = {
-    "patient_id": "",
-    "laterality": "",
-    "view": "",
-    "abnormality_id": 0,
-    "official_split": "",
-    "mask": "",
-    "mammogram": "",
-    "abnormality_type": "",
-    "calc_type": "",
-    "calc_distribution": "",
-    "mass_shape": "",
-    "mass_margins": "",
-}
 
 
 def write_catalog(

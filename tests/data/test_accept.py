@@ -6,7 +6,7 @@ import pytest
 
 from mcalc import records
 from mcalc.data.accept import accept
-from mcalc.data.catalog import UNKNOWN
+from mcalc.data.datasets.registry import UNKNOWN
 from mcalc.errors import DataError
 
 

@@ -22,7 +22,7 @@ from mcalc.data.datasets.phantom.lesions import (
     draw_specks,
 )
 from mcalc.data.datasets.phantom.tissue import PIXEL_MM, clustered_lumps, power_law_noise
-from mcalc.data.datasets.phantom.tree import draw_crop, draw_patient
+from mcalc.data.datasets.phantom.tree import MARKER, draw_crop, draw_patient
 from mcalc.data.dicom import is_mask, read_dicom
 
 PATIENTS = 6
@@ -32,7 +32,7 @@ def files_of(root):
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != MARKER
     }
 
 

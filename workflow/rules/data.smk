@@ -20,11 +20,13 @@ rule phantom:
         root=get_output_folder,
         patients=config["phantom"]["patients"],
         seed=config["phantom"]["seed"],
+        quirks=[get_option("--quirk", name) for name in config["phantom"]["quirks"]],
     shell:
         """
         mcalc phantom {params.root:q} \
             --patients {params.patients} \
             --seed {params.seed} \
+            {params.quirks} \
             >{log:q} 2>&1
         """
 

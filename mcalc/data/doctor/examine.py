@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcalc.data.catalog import DATASETS, UNKNOWN
 from mcalc.data.datasets import cbis_ddsm
+from mcalc.data.datasets.registry import DATASETS, UNKNOWN
 from mcalc.data.doctor import checks
 from mcalc.data.doctor.checks import Check
 from mcalc.data.doctor.crops import Crop, look_at_crop
@@ -50,7 +50,7 @@ def examine(
     root : Path
         The data set's folder.
     dataset : str
-        How it is laid out, a key of `mcalc.data.catalog.DATASETS`.
+        How it is laid out, a key of `mcalc.data.datasets.registry.DATASETS`.
     abnormalities : tuple of {'calcification', 'mass'}
         Which of CBIS-DDSM's findings were downloaded.
     threads : int

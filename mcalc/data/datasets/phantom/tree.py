@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from mcalc.data.datasets.phantom.lesions import Lesion, draw_lesion, draw_specks
 from mcalc.data.datasets.phantom.mammogram import COLUMNS, ROWS, draw_mammogram
+from mcalc.data.datasets.phantom.quirks import add_quirks
 from mcalc.data.datasets.phantom.tissue import clustered_lumps, power_law_noise
 from mcalc.data.dicom import uid_from, write_dicom
 from mcalc.files import whole_file, write_text
@@ -32,6 +34,8 @@ ASSESSMENTS = {"BENIGN": (3, 4, 4), "BENIGN_WITHOUT_CALLBACK": (2,), "MALIGNANT"
 
 CROP_SIDES = (150, 420)
 SKIN_EVERY = 8
+# Lists what a phantom consists of, so that the next one written here can replace it.
+MARKER = "made_by_mcalc_phantom.txt"
 STUDY_DATE = "07-20-2016"
 
 
@@ -67,7 +71,14 @@ class Patient:
         return "Test" if self.number % 5 == (self.number // 5) % 5 else "Training"
 
 
-def write_phantom(root: Path, *, patients: int, seed: int, progress: Progress = silent) -> None:
+def write_phantom(
+    root: Path,
+    *,
+    patients: int,
+    seed: int,
+    quirks: list[str] | None = None,
+    progress: Progress = silent,
+) -> None:
     """Write a made-up data set under `root`; the same arguments give the same bytes.
 
     Each patient has one breast in both views, with one lesion or two: 16-bit crops at 45
@@ -81,20 +92,38 @@ def write_phantom(root: Path, *, patients: int, seed: int, progress: Progress = 
     patients : int
         A patient's images depend on its number and the seed, not on how many there are.
     seed : int
+    quirks : list of str, optional
+        What is odd or broken about it, names from `quirks.QUIRKS`.
     progress : callable, optional
         Wraps the patients, to show a progress bar.
     """
+    root = Path(root)
+    _remove_older(root)
+    before = set(root.iterdir()) if root.exists() else set()
     rows = {"Training": [], "Test": []}
     for number in progress(range(patients), patients):
         rng = np.random.default_rng([seed, number])
         patient = draw_patient(rng, number)
-        rows[patient.part] += write_patient(rng, patient, Path(root))
+        rows[patient.part] += write_patient(rng, patient, root)
     for part, name in (("Training", "train"), ("Test", "test")):
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, TABLE_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows[part])
-        write_text(Path(root) / f"calc_case_description_{name}_set.csv", text.getvalue())
+        write_text(root / f"calc_case_description_{name}_set.csv", text.getvalue())
+    add_quirks(root, quirks or [])
+    written = sorted(path.name for path in set(root.iterdir()) - before)
+    write_text(root / MARKER, "".join(f"{name}\n" for name in written))
+
+
+def _remove_older(root: Path) -> None:
+    """Remove a phantom that was written here before, and nothing else."""
+    if (root / MARKER).exists():
+        for name in (root / MARKER).read_text().split():
+            if (root / name).is_dir():
+                shutil.rmtree(root / name)
+            else:
+                (root / name).unlink(missing_ok=True)
 
 
 def draw_patient(rng: np.random.Generator, number: int) -> Patient:
