@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_modality_lut, pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SecondaryCaptureImageStorage
 
@@ -41,11 +42,40 @@ def read_dicom(path: str | os.PathLike) -> np.ndarray:
     """
     dataset = _read_dataset(path)
     with _explained(path, "the pixels cannot be decoded"):
-        _check_grey(dataset, path)
-        stored = pixel_array(dataset)
+        return _as_unsigned(_levels(dataset, path), path)
+
+
+def read_window(path: str | os.PathLike) -> tuple[float, float] | None:
+    """Read the first display window of a DICOM image, in the units that `read_dicom` returns.
+
+    Returns
+    -------
+    (centre, width) or None
+        Window Center and Width (0028,1050-1051), inverted and shifted as the pixels are; None if
+        the image has none, or one that is no number or narrower than 1.
+
+    Raises
+    ------
+    DataError
+        As `read_dicom` does.
+    """
+    dataset = _read_dataset(path)
+    with _explained(path, "the window cannot be read"):
+        values = [dataset.get(name) for name in ("WindowCenter", "WindowWidth")]
+        if any(value is None or value == "" for value in values):
+            return None
+        centre, width = (
+            float(value[0] if isinstance(value, MultiValue) else value) for value in values
+        )
+        if not (np.isfinite(centre) and width >= 1):
+            return None
+        levels = _levels(dataset, path)
         if dataset.PhotometricInterpretation == "MONOCHROME1":
-            stored = _inverted(stored, int(dataset.BitsStored), int(dataset.PixelRepresentation))
-        return _as_unsigned(np.asarray(apply_modality_lut(stored, dataset)), path)
+            # A level l became m(low + high) + m(0) - l, where m is the rescaling; black and white
+            # swap, and with them which end of the window is open (PS3.3, C.11.2.1.2).
+            ends = np.array([sum(_stored_range(dataset)), 0])
+            centre = float(apply_modality_lut(ends, dataset).sum()) - centre + 1
+        return centre - min(0.0, float(levels.min(initial=0))), width
 
 
 def is_mask(path: str | os.PathLike) -> bool:
@@ -154,13 +184,21 @@ def _check_grey(dataset: pydicom.Dataset, path: str | os.PathLike) -> None:
         raise DataError(f"{path}: {dataset.NumberOfFrames} frames; only single images are read.")
 
 
-def _inverted(stored: np.ndarray, bits_stored: int, signed: int) -> np.ndarray:
-    low, high = (
-        (-(1 << bits_stored - 1), (1 << bits_stored - 1) - 1)
-        if signed
-        else (0, (1 << bits_stored) - 1)
-    )
-    return (low + high - stored.astype(np.int64)).astype(np.int32)
+def _levels(dataset: pydicom.Dataset, path: str | os.PathLike) -> np.ndarray:
+    """Decode a grey image into its levels after the modality LUT, larger always brighter."""
+    _check_grey(dataset, path)
+    stored = pixel_array(dataset)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        stored = (sum(_stored_range(dataset)) - stored.astype(np.int64)).astype(np.int32)
+    return np.asarray(apply_modality_lut(stored, dataset))
+
+
+def _stored_range(dataset: pydicom.Dataset) -> tuple[int, int]:
+    """Return the lowest and the highest value that BitsStored (0028,0101) can hold."""
+    bits = int(dataset.BitsStored)
+    if int(dataset.PixelRepresentation):
+        return -(1 << bits - 1), (1 << bits - 1) - 1
+    return 0, (1 << bits) - 1
 
 
 def _as_unsigned(values: np.ndarray, path: str | os.PathLike) -> np.ndarray:

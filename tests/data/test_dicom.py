@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels import pixel_array
 from pydicom.uid import ImplicitVRLittleEndian
 
-from mcalc.data.dicom import holds_mask, is_mask, read_dicom, uid_from, write_dicom
+from mcalc.data.dicom import holds_mask, is_mask, read_dicom, read_window, uid_from, write_dicom
 from mcalc.errors import DataError
 
 SHIPPED = Path(pydicom.__file__).parent / "data/test_files"
@@ -455,3 +455,50 @@ def test_a_region_in_one_row_is_still_a_mask():
 def test_the_one_file_name_is_looked_up_where_pydicom_keeps_it():
     """The names above are pydicom's own; nothing is downloaded for them."""
     assert Path(get_testdata_file("CT_small.dcm", download=False)) == SHIPPED / "CT_small.dcm"
+
+
+# --- the window ---------------------------------------------------------------------------------
+
+
+def shown(values: np.ndarray, centre: float, width: float) -> np.ndarray:
+    """The LINEAR function of PS3.3, C.11.2.1.2.1, from 0 to 1, as it is printed there."""
+    bright = (values - (centre - 0.5)) / (width - 1) + 0.5
+    bright = np.where(values <= centre - 0.5 - (width - 1) / 2, 0, bright)
+    return np.where(values > centre - 0.5 + (width - 1) / 2, 1, bright)
+
+
+@pytest.mark.parametrize("interpretation", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize(("slope", "intercept"), [(None, None), (1, -1024), (2, 100)])
+def test_the_window_shows_what_it_shows_on_the_stored_values(
+    tmp_path, interpretation, signed, slope, intercept
+):
+    pixels = np.random.default_rng(1).integers(0, 4096, (40, 30)).astype(np.uint16)
+    elements = {"PhotometricInterpretation": interpretation, "PixelRepresentation": signed}
+    elements |= {
+        "BitsStored": 13,
+        "HighBit": 12,
+        "WindowCenter": [2000.0, 1],
+        "WindowWidth": [901.0, 2],
+    }
+    if slope is not None:
+        elements |= {"RescaleSlope": slope, "RescaleIntercept": intercept}
+    path = changed(write(tmp_path / "a.dcm", pixels), **elements)
+    stored = pixels.astype(float) * (slope or 1) + (intercept or 0)
+    expected = shown(stored, 2000, 901)
+    if interpretation == "MONOCHROME1":
+        expected = 1 - expected
+    found = shown(read_dicom(path).astype(float), *read_window(path))
+    np.testing.assert_allclose(found, expected, atol=1.2 / 900)
+    assert 0.05 < expected.mean() < 0.95
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [{}, {"WindowCenter": 5}, {"WindowCenter": 5, "WindowWidth": 0.5}, {"WindowWidth": 50}],
+)
+def test_without_a_whole_window_there_is_none(tmp_path, elements):
+    path = changed(
+        write(tmp_path / "a.dcm", np.arange(20, dtype=np.uint16).reshape(4, 5)), **elements
+    )
+    assert read_window(path) is None

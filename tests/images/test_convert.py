@@ -10,7 +10,6 @@ import pydicom
 import pytest
 
 from mcalc import records
-from mcalc.data import dicom
 from mcalc.data.dicom import read_dicom, write_dicom
 from mcalc.errors import DataError, UsageError
 from mcalc.images import convert as convert_module
@@ -285,9 +284,7 @@ def test_settings_that_do_not_belong_together_stop_before_anything_is_written(sh
 
 def test_each_file_is_converted_by_its_own_window_and_one_without_is_set_aside(shard, monkeypatch):
     windows = {"0.dcm": (40000.5, 20001), "1.dcm": (1000, 1), "2.dcm": (32768, 65536)}
-    monkeypatch.setattr(
-        "mcalc.data.dicom.read_window", lambda path: windows.get(Path(path).name), raising=False
-    )
+    monkeypatch.setattr("mcalc.data.dicom.read_window", lambda path: windows.get(Path(path).name))
     convert(shard, intensity="dicom_window")
     crop = read_dicom(shard / "0.dcm")
     expected = convert_image(crop, size=32, intensity="fixed", window=(30000, 50000))
@@ -299,9 +296,6 @@ def test_each_file_is_converted_by_its_own_window_and_one_without_is_set_aside(s
     assert "3.dcm: the file carries no window" in rejected.loc["roi3", "detail"]
 
 
-@pytest.mark.skipif(
-    not hasattr(dicom, "read_window"), reason="mcalc.data.dicom.read_window is not there yet"
-)
 def test_the_window_stands_in_the_file_itself(shard):
     dataset = pydicom.dcmread(shard / "0.dcm")
     dataset.WindowCenter, dataset.WindowWidth = "40000.5", "20001"
