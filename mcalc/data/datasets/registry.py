@@ -1,12 +1,13 @@
 """Which data sets there are, and what holds for all of them."""
 
-from mcalc.data.datasets import cbis_ddsm, folder
+from mcalc.data.datasets import cbis_ddsm, folder, mini_mias
 
 # How a data set's folder is read: a module of mcalc.data.datasets with a function `list_rois`.
 DATASETS = {
     "phantom": cbis_ddsm,  # laid out as CBIS-DDSM is
     "cbis_ddsm": cbis_ddsm,
     "folder": folder,
+    "mini_mias": mini_mias,
 }
 
 # What stands in a column that a data set does not know; numbers that are not known are empty.
