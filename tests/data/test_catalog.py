@@ -6,9 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from mcalc import records
+from mcalc.cli import Dataset
 from mcalc.data.catalog import shard_of, write_catalog
+from mcalc.data.datasets.registry import DATASETS
 from mcalc.errors import DataError
 
 
@@ -107,3 +110,12 @@ def test_the_line_counts_what_was_found_and_set_aside(root):
     said = write_catalog(root, dataset="folder", **paths)
     assert said.startswith("40 ROIs of 0 patients: 20 benign, 20 malignant; 1 set aside")
     assert "1 unreadable" in said
+
+
+def test_the_command_and_the_configuration_know_every_data_set(pytestconfig):
+    root = pytestconfig.rootpath
+    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    kinds = schema["properties"]["dataset"]["properties"]["kind"]["enum"]
+    assert list(DATASETS) == kinds == [str(kind) for kind in Dataset]
+    for text in ("config/README.md", "mcalc/reporting/report.html.j2", "docs/data-model.md"):
+        assert all(kind in (root / text).read_text() for kind in kinds), text
