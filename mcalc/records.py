@@ -28,6 +28,7 @@ REJECTION_REASONS = (
     "constant_image",
     "duplicate_id",
     "bad_field",
+    "unclear_side",
 )
 
 
