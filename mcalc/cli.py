@@ -26,7 +26,9 @@ app = typer.Typer(
 
 # Choices of options; a value is its name.
 Label = StrEnum("Label", ["benign", "malignant"])
-Dataset = StrEnum("Dataset", ["phantom", "cbis_ddsm", "folder", "mini_mias", "cmmd", "vindr_mammo"])
+Dataset = StrEnum(
+    "Dataset", ["phantom", "cbis_ddsm", "folder", "mini_mias", "inbreast", "cmmd", "vindr_mammo"]
+)
 Abnormality = StrEnum("Abnormality", ["calcification", "mass"])
 WithoutCallback = StrEnum("WithoutCallback", ["benign", "drop"])
 Quirk = StrEnum(

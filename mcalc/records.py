@@ -29,6 +29,7 @@ REJECTION_REASONS = (
     "duplicate_id",
     "bad_field",
     "unclear_side",
+    "no_group",
 )
 
 

@@ -1,6 +1,6 @@
 """Which data sets there are, and what holds for all of them."""
 
-from mcalc.data.datasets import cbis_ddsm, cmmd, folder, mini_mias, vindr_mammo
+from mcalc.data.datasets import cbis_ddsm, cmmd, folder, inbreast, mini_mias, vindr_mammo
 
 # How a data set's folder is read: a module of mcalc.data.datasets with a function `list_rois`.
 DATASETS = {
@@ -8,6 +8,7 @@ DATASETS = {
     "cbis_ddsm": cbis_ddsm,
     "folder": folder,
     "mini_mias": mini_mias,
+    "inbreast": inbreast,
     "cmmd": cmmd,
     "vindr_mammo": vindr_mammo,
 }
