@@ -42,7 +42,7 @@ def root(tmp_path) -> Path:
     root = tmp_path / "all-mias"
     root.mkdir()
     (root / "Info.txt").write_text(INFO)
-    film = np.zeros((1024, 1024), np.uint8)
+    film = np.random.default_rng(1).integers(0, 8, (1024, 1024)).astype(np.uint8)  # scanner noise
     film[:, 100:1000] = np.linspace(250, 20, 1024)[:, None]
     for line in INFO.splitlines():
         if line.startswith("mdb") and not line.startswith("mdb240"):
@@ -75,6 +75,29 @@ def test_calcifications_with_a_place_are_found(root):
     assert "*NOTE 3*" in rejected.loc["mdb216_1", "detail"]
     assert "black background" in rejected.loc["mdb223_1", "detail"]
     assert "outside the film" in rejected.loc["mdb226_1", "detail"]
+
+
+def test_two_clusters_of_a_film_are_numbered(root):
+    found, _ = catalog(root)
+    assert found.loc[["mdb219_1", "mdb219_2"], "abnormality_id"].tolist() == [1, 2]
+    assert found.loc["mdb219_1", "source"] == found.loc["mdb219_2", "source"]
+
+
+def test_a_film_of_another_size_is_set_aside(root):
+    """Its places would be others."""
+    cv2.imwrite(str(root / "mdb211.pgm"), np.full((512, 512), 99, np.uint8))
+    _, rejected = catalog(root)
+    assert rejected.loc["mdb211_1", "reason"] == "bad_field"
+    assert "512 x 512 pixels; the places hold for 1024 x 1024" in rejected.loc["mdb211_1", "detail"]
+
+
+def test_a_film_is_only_looked_up_below_the_folder(root):
+    (root / "mdb211.pgm").rename(root.parent / "mdb211.pgm")
+    (root / "Info.txt").write_text(INFO + "../mdb213 G CALC M 547 520 45\n")
+    found, rejected = catalog(root)
+    assert rejected.loc["mdb211_1", "reason"] == "missing_file"
+    assert all(Path(source).parent == root for source in found["source"])
+    assert not any("213" in roi for roi in [*found.index, *rejected.index])
 
 
 def test_y_is_counted_from_the_bottom(root):

@@ -3,8 +3,11 @@
 Suckling et al. 1994, "The Mammographic Image Analysis Society digital mammogram database". The
 films are `mdb001.pgm` (1024 x 1024, 8-bit), all MLO views; `Info.txt` explains itself in prose and
 has a line for each finding: film, background tissue, kind, severity, and the centre and radius of a
-circle around it, with y counted from the bottom edge. Films come in pairs of one patient, odd
-numbers the right breast and even numbers the left.
+circle around it, with y counted from the bottom edge; `*NOTE 3*` stands where calcifications are
+spread over the breast. Films come in pairs of one patient, says the prose, odd numbers the right
+breast and even numbers the left; the names of the larger database's films (`mdb001lm`) say the
+opposite, but findings at the chest wall (mdb110, mdb126, mdb130) lie at the left of even films, as
+in a left breast hung in the usual way.
 """
 
 import re
@@ -22,6 +25,12 @@ LABELS = {"B": "benign", "M": "malignant"}
 MARGIN = 1.25
 # At 200 micrometres a pixel, 64 pixels are 13 mm: about a small crop of CBIS-DDSM.
 SMALLEST_SIDE = 64
+
+# All films have this shape; in one that was resized, the table's places are wrong.
+SHAPE = (1024, 1024)
+# The film beside the breast is black but for noise: a centre with a mean up to this level in the
+# pixels around it, so many to each side, lies on it.
+BLACK, AROUND = 10, 4
 
 FINDING = re.compile(r"^(mdb\d{3})\s+([FGD])\s+([A-Z]+)(?:\s+([BM]))?(?:\s+(.*\S))?\s*$")
 PLACE = re.compile(r"(\d+)\s+(\d+)\s+(\d+)")
@@ -60,6 +69,7 @@ def list_rois(root: Path, *, progress: Progress = silent) -> tuple[list[dict], l
             row["source"] = films[film].as_posix()
         try:
             found.append(row | _roi(films.get(film), film, severity, place))
+            found[-1]["abnormality_id"] = count[film]
         except DataError as error:
             rejected.append(row | {"reason": error.reason, "detail": str(error)})
     return found, rejected
@@ -86,12 +96,7 @@ def _roi(path: Path | None, film: str, severity: str, place: str) -> dict:
     if path is None:
         raise DataError(f"{film}: there is no file {film}.pgm.", "missing_file")
     x, y, radius = map(int, numbers.groups())
-    pixels = read_pixels(path)
-    row, column = pixels.shape[0] - 1 - y, x
-    if not (0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]):
-        raise DataError(f"{film}: the centre ({x}, {y}) lies outside the film.", "bad_field")
-    if pixels[row, column] == 0:
-        raise DataError(f"{film}: the centre ({x}, {y}) lies on black background.", "bad_field")
+    where = _square(path, SHAPE[0] - 1 - y, x, 2 * MARGIN * radius)
     number = int(film[3:])
     return {
         "patient_id": f"mdb{number + number % 2 - 1:03}",
@@ -101,5 +106,19 @@ def _roi(path: Path | None, film: str, severity: str, place: str) -> dict:
         "label": LABELS[severity],
         "pathology": severity,
         "mammogram": path.as_posix(),
-        **square_around(row, column, 2 * MARGIN * radius, pixels.shape, smallest=SMALLEST_SIDE),
+        **where,
     }
+
+
+def _square(path: Path, row: int, column: int, side: float) -> dict[str, int]:
+    """Return the ROI's place, once its centre is found to lie in the breast."""
+    pixels, centre = read_pixels(path), f"the centre at row {row}, column {column}"
+    if pixels.shape != SHAPE:
+        size = " x ".join(map(str, pixels.shape))
+        raise DataError(f"{path}: {size} pixels; the places hold for 1024 x 1024.", "bad_field")
+    if not (0 <= row < SHAPE[0] and 0 <= column < SHAPE[1]):
+        raise DataError(f"{path}: {centre} lies outside the film.", "bad_field")
+    rows, columns = (slice(max(i - AROUND, 0), i + AROUND + 1) for i in (row, column))
+    if pixels[rows, columns].mean() <= BLACK:
+        raise DataError(f"{path}: {centre} lies on black background.", "bad_field")
+    return square_around(row, column, side, SHAPE, smallest=SMALLEST_SIDE)
