@@ -11,6 +11,7 @@ from mcalc.data.catalog import write_catalog
 from mcalc.data.dicom import write_dicom
 from mcalc.data.rois import read_roi
 from mcalc.errors import DataError
+from mcalc.images.convert import convert_shard
 
 COLUMNS = (
     *("study_id", "series_id", "image_id", "laterality", "view_position", "height", "width"),
@@ -77,6 +78,10 @@ def test_suspicious_calcifications_are_found_and_the_others_not(root):
     assert "finding_birads is 'BI-RADS 2'" in rejected.loc["vindr_d_1", "detail"]
     assert "outside the image" in rejected.loc["vindr_d_2", "detail"]
     assert "empty" in rejected.loc["vindr_d_3", "detail"]
+    assert found["abnormality_id"].tolist() == [1, 2, 1]
+    assert found["breast_density"].tolist() == [3, 3, 3]  # DENSITY C
+    assert found["assessment"].tolist() == [4, 3, 5]
+    assert all(Path(source).is_relative_to(root) for source in found["source"])
 
 
 def test_the_square_holds_the_box_with_a_margin(root):
@@ -88,6 +93,35 @@ def test_the_square_holds_the_box_with_a_margin(root):
     assert read_roi(found.loc["vindr_a_2"]).shape == (224, 224)
 
 
+def change(root: Path, line: int, **cells) -> None:
+    table = pd.read_csv(root / "finding_annotations.csv", dtype=str, keep_default_na=False)
+    for name, cell in cells.items():
+        table.loc[line, name] = str(cell)
+    table.to_csv(root / "finding_annotations.csv", index=False)
+
+
+def test_a_box_that_begins_outside_is_clipped(root):
+    """Such as xmin -5.1627 in the published table."""
+    change(root, 0, xmin=-300, ymin=100, xmax=300, ymax=350)
+    row = catalog(root)[0].loc["vindr_a_1"]
+    assert row["roi_rows"] == row["roi_columns"] == 375  # 1.25 x 300, not 600
+    assert row["roi_left"] == 0
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "inf", "wide"])
+@pytest.mark.parametrize("column", ["xmin", "ymax", "height", "width"])
+def test_a_box_of_no_numbers_is_set_aside(root, column, cell):
+    change(root, 0, **{column: cell})
+    assert catalog(root)[1].loc["vindr_a_1", "reason"] == "bad_field"
+
+
+def test_the_squares_are_converted(root, tmp_path):
+    catalog(root)
+    paths = {"images": tmp_path / "images", "rejected": tmp_path / "0.csv"}
+    said = convert_shard(tmp_path / "c.csv", shard=0, size=64, **paths)
+    assert "3 ROIs converted, 0 set aside" in said
+
+
 @pytest.mark.parametrize("column", ["finding_birads", "xmin", "image_id"])
 def test_a_missing_table_or_column_is_named(root, column):
     table = root / "finding_annotations.csv"
@@ -95,5 +129,5 @@ def test_a_missing_table_or_column_is_named(root, column):
     with pytest.raises(DataError, match=rf"finding_annotations\.csv: column {column} is missing"):
         catalog(root)
     table.unlink()
-    with pytest.raises(DataError, match=r"there is no finding_annotations\.csv"):
+    with pytest.raises(DataError, match=r"vindr: no table finding_annotations\.csv lies here"):
         catalog(root)

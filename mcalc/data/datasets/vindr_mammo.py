@@ -11,11 +11,9 @@ import ast
 import math
 from pathlib import Path
 
-import pandas as pd
-
 from mcalc.data.rois import square_around
+from mcalc.data.tables import find_table, read_table
 from mcalc.data.tree import list_files
-from mcalc.errors import DataError
 from mcalc.progress import Progress, silent
 
 TABLE = "finding_annotations.csv"
@@ -23,6 +21,7 @@ CATEGORY = "Suspicious Calcification"
 LABELS = {"BI-RADS 3": "benign", "BI-RADS 4": "malignant", "BI-RADS 5": "malignant"}
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 SPLITS = {"training": "train", "test": "test"}
+DENSITIES = {f"DENSITY {letter}": number for number, letter in enumerate("ABCD", start=1)}
 PLACE = ("xmin", "ymin", "xmax", "ymax", "height", "width")
 COLUMNS = (
     *("study_id", "image_id", "laterality", "view_position", "breast_density"),
@@ -54,7 +53,7 @@ def list_rois(root: Path, *, progress: Progress = silent) -> tuple[list[dict], l
         If there is no table, or a column is missing.
     """
     images = {path.stem: path for path in list_files(root, (".dicom", ".dcm"))}
-    table = _read_table(root)
+    table = read_table(find_table(root, (TABLE,)), COLUMNS)
     found, rejected, count = [], [], {}
     for row in progress(table.to_dict("records"), len(table)):
         if CATEGORY not in _categories(row["finding_categories"]):
@@ -68,26 +67,8 @@ def list_rois(root: Path, *, progress: Progress = silent) -> tuple[list[dict], l
         if reason:
             rejected.append(roi | {"reason": reason, "detail": detail})
         else:
-            found.append(roi | _fields(row, path))
+            found.append(roi | {"abnormality_id": count[image]} | _fields(row, path))
     return found, rejected
-
-
-def _read_table(root: Path) -> pd.DataFrame:
-    path = next(iter(list_files(root, (TABLE,))), None)
-    if path is None:
-        raise DataError(
-            f"{root}: there is no {TABLE}; put it beside the images (PhysioNet has it)."
-        )
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}).") from error
-    missing = [name for name in COLUMNS if name not in table]
-    if missing:
-        raise DataError(
-            f"{path}: column {', '.join(missing)} is missing; use the table as it is published."
-        )
-    return table
 
 
 def _categories(text: str) -> list:
@@ -108,20 +89,30 @@ def _problem(row: dict, path: Path | None) -> tuple[str, str]:
         if row[name] not in allowed:
             return "bad_field", f"{name} is {row[name]!r}, not one of {', '.join(allowed)}"
     try:
-        left, top, right, bottom, height, width = (float(row[name]) for name in PLACE)
+        left, top, right, bottom, _, _ = _box(row)
     except ValueError:
         return "bad_field", "the box is no six numbers"
-    if not (all(map(math.isfinite, (left, top, height, width))) and left < right and top < bottom):
-        return "bad_field", "the box is empty"
-    if not (0 <= (left + right) / 2 < width and 0 <= (top + bottom) / 2 < height):
-        return "bad_field", "the box lies outside the image"
+    if not (left < right and top < bottom):
+        return "bad_field", "the box is empty or outside the image"
     if path is None:
         return "missing_file", "no file is named after this image"
     return "", ""
 
 
+def _box(row: dict) -> tuple[float, ...]:
+    """Return left, top, right, bottom, clipped to the image, and the image's height and width.
+
+    A few of the published boxes begin some pixels outside.
+    """
+    numbers = [float(row[name]) for name in PLACE]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{numbers} are not all finite")
+    left, top, right, bottom, height, width = numbers
+    return max(left, 0), max(top, 0), min(right, width), min(bottom, height), height, width
+
+
 def _fields(row: dict, path: Path) -> dict:
-    left, top, right, bottom, height, width = (float(row[name]) for name in PLACE)
+    left, top, right, bottom, height, width = _box(row)
     side = MARGIN * max(right - left, bottom - top)
     shape = (int(height), int(width))
     return {
@@ -131,6 +122,7 @@ def _fields(row: dict, path: Path) -> dict:
         "abnormality_type": "calcification",
         "label": LABELS[row["finding_birads"]],
         "pathology": row["finding_birads"],
+        "breast_density": DENSITIES.get(row["breast_density"]),
         "assessment": float(row["finding_birads"][-1]),
         "official_split": SPLITS[row["split"]],
         "mammogram": path.as_posix(),
