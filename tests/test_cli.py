@@ -149,7 +149,7 @@ def test_it_runs_as_a_program():
         (["bogus"], "bogus"),
         (["catalog"], "root"),
         (["catalog", "x"], "--dataset"),
-        (["catalog", "x", "--dataset", "inbreast"], "inbreast"),
+        (["catalog", "x", "--dataset", "rsna"], "rsna"),
         (["split", "--protocol", "random"], "random"),
         (["convert", "--size", "8"], "--size"),
         (["convert", "--threads", "0"], "--threads"),

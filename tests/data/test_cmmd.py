@@ -13,6 +13,7 @@ from mcalc import records
 from mcalc.data.catalog import write_catalog
 from mcalc.data.dicom import write_dicom
 from mcalc.errors import DataError
+from mcalc.images.clean_mammograms import clean_mammograms
 from mcalc.images.convert import convert_shard
 
 COLUMNS = ["ID1", "LeftRight", "Age", "number", "abnormality", "classification", "subtype"]
@@ -90,18 +91,18 @@ def test_both_films_of_each_breast_with_calcifications_are_rois(download):
     found, rejected = download.catalog()
     assert not rejected
     assert {roi: (row["laterality"], row["view"], row["label"]) for roi, row in found.items()} == {
-        "D1-0001_1-1": ("RIGHT", "CC", "benign"),
-        "D1-0001_1-2": ("RIGHT", "MLO", "benign"),
-        "D2-0002_1-1": ("LEFT", "CC", "malignant"),  # its right breast has no row, thus no label
-        "D2-0002_1-2": ("LEFT", "MLO", "malignant"),
-        "D1-0004_1-1": ("LEFT", "CC", "benign"),
-        "D1-0004_1-2": ("LEFT", "MLO", "benign"),
-        "D1-0004_1-3": ("RIGHT", "CC", "malignant"),
-        "D1-0004_1-4": ("RIGHT", "MLO", "malignant"),
-        "D1-0005_1-1": ("LEFT", "CC", "malignant"),
-        "D1-0005_1-2": ("LEFT", "MLO", "malignant"),
+        "D1-0001_1-1_1": ("RIGHT", "CC", "benign"),
+        "D1-0001_1-2_1": ("RIGHT", "MLO", "benign"),
+        "D2-0002_1-1_1": ("LEFT", "CC", "malignant"),  # its right breast has no row, thus no label
+        "D2-0002_1-2_1": ("LEFT", "MLO", "malignant"),
+        "D1-0004_1-1_1": ("LEFT", "CC", "benign"),
+        "D1-0004_1-2_1": ("LEFT", "MLO", "benign"),
+        "D1-0004_1-3_1": ("RIGHT", "CC", "malignant"),
+        "D1-0004_1-4_1": ("RIGHT", "MLO", "malignant"),
+        "D1-0005_1-1_1": ("LEFT", "CC", "malignant"),
+        "D1-0005_1-2_1": ("LEFT", "MLO", "malignant"),
     }
-    row = found["D2-0002_1-2"]
+    row = found["D2-0002_1-2_1"]
     assert (row["patient_id"], row["pathology"]) == ("D2-0002", "Malignant")
     assert row["abnormality_type"] == "calcification"
     assert row["source"] == row["mammogram"] == str(download.path("D2-0002", 2))
@@ -118,6 +119,15 @@ def test_the_whole_film_is_converted(download, tmp_path):
     assert len(list(images.glob("*.png"))) == 10
 
 
+def test_each_film_is_a_mammogram_of_its_own(download, tmp_path):
+    download.catalog()
+    paths = {"images": tmp_path / "mammograms", "kept": tmp_path / "mammograms.csv"}
+    clean_mammograms(tmp_path / "c.csv", origin="dataset", **paths)
+    kept = records.read(paths["kept"], records.MAMMOGRAMS)
+    assert list(kept["mammogram_id"])[:2] == ["D1-0001_1-1", "D1-0001_1-2"]
+    assert len(kept) == 8
+
+
 @pytest.mark.parametrize("name", ["CMMD_clinicaldata_revision.csv", TABLE])
 def test_the_table_is_read_as_csv_too(download, name):
     (download.root / TABLE).unlink()
@@ -132,11 +142,11 @@ def test_swapped_headers_are_put_right_by_the_pixels(download):
         download.add_film("D1-0004", number, **film)
     found, rejected = download.catalog()
     assert not rejected
-    assert (found["D1-0004_1-2"]["laterality"], found["D1-0004_1-2"]["label"]) == (
+    assert (found["D1-0004_1-2_1"]["laterality"], found["D1-0004_1-2_1"]["label"]) == (
         "RIGHT",
         "malignant",
     )
-    assert found["D1-0004_1-4"]["label"] == "benign"
+    assert found["D1-0004_1-4_1"]["label"] == "benign"
 
 
 def test_a_mirrored_film_of_a_single_breast_keeps_its_side(download):
@@ -144,19 +154,19 @@ def test_a_mirrored_film_of_a_single_breast_keeps_its_side(download):
     download.add_film("D1-0005", 2, named="L", shown="R", view=SRT["MLO"])
     found, rejected = download.catalog()
     assert not rejected
-    assert found["D1-0005_1-2"]["laterality"] == "LEFT"
+    assert found["D1-0005_1-2_1"]["laterality"] == "LEFT"
 
 
 def test_two_films_that_show_one_side_are_set_aside(download):
     """As in D2-0112: which of the two is mirrored cannot be known, so no label is risked."""
     download.add_film("D1-0004", 1, named="L", shown="R", view=SRT["CC"])
     found, rejected = download.catalog()
-    assert {"D1-0004_1-2", "D1-0004_1-4"} <= set(found)
+    assert {"D1-0004_1-2_1", "D1-0004_1-4_1"} <= set(found)
     assert {roi: row["reason"] for roi, row in rejected.items()} == {
-        "D1-0004_1-1": "unclear_side",
-        "D1-0004_1-3": "unclear_side",
+        "D1-0004_1-1_1": "unclear_side",
+        "D1-0004_1-3_1": "unclear_side",
     }
-    assert "header says LEFT, the pixels show RIGHT" in rejected["D1-0004_1-1"]["detail"]
+    assert "header says LEFT, the pixels show RIGHT" in rejected["D1-0004_1-1_1"]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -170,14 +180,14 @@ def test_two_films_that_show_one_side_are_set_aside(download):
 def test_a_header_without_side_or_view_is_set_aside(download, named, view, said):
     download.add_film("D1-0005", 1, named=named, shown="L", view=view)
     found, rejected = download.catalog()
-    assert "D1-0005_1-2" in found
-    assert rejected["D1-0005_1-1"]["reason"] == "bad_field"
-    assert re.search(said, rejected["D1-0005_1-1"]["detail"])
+    assert "D1-0005_1-2_1" in found
+    assert rejected["D1-0005_1-1_1"]["reason"] == "bad_field"
+    assert re.search(said, rejected["D1-0005_1-1_1"]["detail"])
 
 
 def test_snomed_ct_codes_are_known_too(download):
     download.add_film("D1-0005", 1, named="L", shown="L", view=("399368009", "x"))
-    assert download.catalog()[0]["D1-0005_1-1"]["view"] == "MLO"
+    assert download.catalog()[0]["D1-0005_1-1_1"]["view"] == "MLO"
 
 
 def test_broken_and_missing_films_are_set_aside(download):
@@ -185,9 +195,9 @@ def test_broken_and_missing_films_are_set_aside(download):
     for number in (1, 2):
         download.path("D1-0001", number).unlink()
     found, rejected = download.catalog()
-    assert "D1-0005_1-2" in found
+    assert "D1-0005_1-2_1" in found
     assert {roi: row["reason"] for roi, row in rejected.items()} == {
-        "D1-0005_1-1": "empty_file",
+        "D1-0005_1-1_1": "empty_file",
         "D1-0001_RIGHT": "missing_file",
     }
 
@@ -205,7 +215,7 @@ def test_a_row_with_something_unknown_is_set_aside(download, position, value, sa
     row[position] = value
     download.write_table([row, *ROWS[1:]])
     found, rejected = download.catalog()
-    assert "D1-0001_1-1" not in found
+    assert "D1-0001_1-1_1" not in found
     (aside,) = rejected.values()
     assert (aside["reason"], said in aside["detail"]) == ("bad_field", True)
 

@@ -38,8 +38,8 @@ def test_the_example_lists_and_rejects(root, tmp_path):
     paths = {"catalog": tmp_path / "c.csv", "rejected": tmp_path / "r.csv"}
     write_catalog(root, dataset="clinic", **paths)
     found = records.read(paths["catalog"], records.CATALOG).set_index("roi_id", drop=False)
-    assert found["label"].to_dict() == {"lesion_0": "malignant", "lesion_1": "benign"}
-    assert read_roi(found.loc["lesion_0"])[150, 150] == (1000 * 2560 + 1200) % 65536
+    assert found["label"].to_dict() == {"17_0": "malignant", "17_1": "benign"}
+    assert read_roi(found.loc["17_0"])[150, 150] == (1000 * 2560 + 1200) % 65536
     rejected = records.read(paths["rejected"], records.REJECTED)
     assert list(rejected["reason"]) == ["missing_file", "bad_field"]
 

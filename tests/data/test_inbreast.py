@@ -13,6 +13,7 @@ from mcalc.data.catalog import write_catalog
 from mcalc.data.dicom import write_dicom
 from mcalc.data.rois import read_roi
 from mcalc.errors import DataError
+from mcalc.images.clean_mammograms import clean_mammograms
 from mcalc.images.convert import convert_shard
 
 XLS = Path(__file__).with_name("INbreast.xls")  # made by make_inbreast_xls.py
@@ -147,6 +148,14 @@ def test_squares_are_cut_out_and_converted(whole, tmp_path):
         size=64,
     )
     assert "4 ROIs converted, 0 set aside" in said
+
+
+def test_a_mammogram_of_two_rois_is_shown_once(whole, tmp_path):
+    whole.catalog()
+    paths = {"images": tmp_path / "mammograms", "kept": tmp_path / "mammograms.csv"}
+    clean_mammograms(whole.root.parent / "c.csv", origin="dataset", **paths)
+    kept = records.read(paths["kept"], records.MAMMOGRAMS)
+    assert list(kept["mammogram_id"]) == ["20586908", "20586960", "20587054"]
 
 
 def test_the_mirrors_csv_says_the_same(release):

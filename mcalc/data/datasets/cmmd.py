@@ -86,11 +86,11 @@ def _list_breasts(rows: list[dict], paths: list[Path], found: list, rejected: li
         try:
             films.append(_read_film(path))
         except DataError as error:
-            roi_id = f"{patient}_{path.stem}"
+            roi_id = f"{patient}_{path.stem}_1"
             aside.append(_rejected(roi_id, error.reason, str(error), path.as_posix()))
     sides = _sides(films)
     for film, side in zip(films, sides, strict=True):
-        roi_id = f"{patient}_{film.path.stem}"
+        roi_id = f"{patient}_{film.path.stem}_1"
         if not side:
             detail = f"the header says {film.named}, the pixels show {film.shown}"
             aside.append(_rejected(roi_id, "unclear_side", detail, film.path.as_posix()))
