@@ -8,9 +8,9 @@ import numpy as np
 import pydicom
 from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
-from pydicom.uid import JPEG2000TransferSyntaxes, RLELossless
+from pydicom.uid import RLELossless
 
-from mcalc.data.dicom_parsing import NATIVE
+from mcalc.data.dicom_parsing import JPEG_2000, NATIVE
 from mcalc.data.image_size import jpeg2000_size, jpeg_size
 from mcalc.errors import DataError
 
@@ -153,7 +153,7 @@ def _check_length(
 
 def _check_codestream(dataset: pydicom.Dataset, frame: Frame, path: str | os.PathLike) -> None:
     content = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    is_2000 = dataset.file_meta.TransferSyntaxUID in JPEG2000TransferSyntaxes
+    is_2000 = dataset.file_meta.TransferSyntaxUID in JPEG_2000
     size = jpeg2000_size(content) if is_2000 else jpeg_size(content)
     if size[:3] != frame[:3]:
         raise DataError(

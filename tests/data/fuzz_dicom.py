@@ -52,8 +52,8 @@ def seeds() -> list[tuple[str, bytes]]:
     files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
     small = [path for path in files if 100 < path.stat().st_size < LARGEST_SEED]
     # Files that are refused whole never reach a decoder: those that are read come more often.
-    weighted = [path for path in small for _ in range(6 if _is_read(path) else 1)]
-    return [(".dcm", path.read_bytes()) for path in weighted] + _mammograms() + _pictures()
+    weighted = [content for path in small for content in [path.read_bytes()] * _weight(path)]
+    return [(".dcm", content) for content in weighted] + _mammograms() + _pictures()
 
 
 def mutated(number: int, seed: int, originals: list[tuple[str, bytes]]) -> tuple[str, bytes]:
@@ -153,12 +153,13 @@ def _verdict(path: Path) -> str:
     return f"read, {path.suffix}" if is_grey else "bug: no grey image"
 
 
-def _is_read(path: Path) -> bool:
+def _weight(path: Path) -> int:
     try:
         read_dicom(path)
     except DataError:
-        return False
-    return True
+        return 1
+    syntax = pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
+    return 30 if syntax.is_encapsulated else 6
 
 
 def _mammograms() -> list[tuple[str, bytes]]:
