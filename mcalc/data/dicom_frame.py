@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 from pydicom.encaps import get_frame
 from pydicom.pixels import pixel_array
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1, RLELossless
 
 from mcalc.data.dicom_parsing import JPEG_2000, NATIVE
 from mcalc.data.image_size import jpeg2000_size, jpeg_size
@@ -17,6 +17,10 @@ from mcalc.errors import DataError
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420")
 _NAMES = (*_COLOURS, "PALETTE COLOR", "ARGB", "HSV", "CMYK")
+
+# A Huffman code takes a bit, and JPEG writes one for each pixel, or two for each 8 x 8 of them.
+_LEAST_BITS = {JPEGLossless: 1, JPEGLosslessSV1: 1, JPEGBaseline8Bit: 1 / 32}
+_END_OF_IMAGE = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
 
 
 class Frame(NamedTuple):
@@ -165,6 +169,11 @@ def _check_codestream(dataset: pydicom.Dataset, frame: Frame, path: str | os.Pat
             f"{path}: the compressed values have {size.bits} bits, the header says "
             f"{frame.stored}; download it again."
         )
+    least = size.rows * size.columns * _LEAST_BITS.get(dataset.file_meta.TransferSyntaxUID, 0) / 8
+    # Decoders fill what is missing with grey: a stream cut short would pass as an image. Encoders
+    # pad to an even length with either byte.
+    if len(content) < least or content.rstrip(b"\0\xff")[-2:] != _END_OF_IMAGE:
+        raise DataError(f"{path}: cut off within the compressed image; download it again.")
 
 
 def _check_rle(dataset: pydicom.Dataset, frame: Frame) -> None:

@@ -177,6 +177,40 @@ def test_a_jpeg_ls_stream_of_another_size_is_refused(tmp_path):
         read_dicom(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "syntax"),
+    [
+        ("MR_small_jp2klossless.dcm", JPEG2000Lossless),
+        ("MR_small_jpeg_ls_lossless.dcm", JPEGLSLossless),
+    ],
+)
+def test_a_codestream_cut_short_is_refused_not_filled_with_grey(tmp_path, name, syntax):
+    """The DICOM file around it is whole, as after a conversion of a broken download."""
+    stream = stream_of(name)
+    for share in (0.3, 0.6, 0.9):
+        cut = stream[: int(len(stream) * share)]
+        path = changed_to_sixteen(compressed(tmp_path / "a.dcm", syntax, cut, 64, 64))
+        with pytest.raises(DataError, match=r"a\.dcm: cut off within the compressed image"):
+            read_dicom(path)
+    assert read_dicom(changed_to_sixteen(compressed(path, syntax, stream, 64, 64))).max() > 0
+
+
+def test_a_small_jpeg_that_claims_to_be_large_everywhere_is_refused(tmp_path):
+    """Header and stream agree on 8000 x 8000, but 1 KB cannot hold two bits for each 8 x 8."""
+    stream = bytearray(cv2.imencode(".jpg", np.full((40, 30), 100, np.uint8))[1].tobytes())
+    struct.pack_into(">HH", stream, stream.index(b"\xff\xc0") + 5, 8000, 8000)
+    path = compressed(tmp_path / "a.dcm", JPEGBaseline8Bit, bytes(stream), 8000, 8000)
+    with pytest.raises(DataError, match="cut off within the compressed image"):
+        read_dicom(path)
+
+
+def changed_to_sixteen(path: Path) -> Path:
+    dataset = pydicom.dcmread(path)
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
+    dataset.save_as(path)
+    return path
+
+
 def test_a_jpeg_2000_stream_in_too_many_tiles_is_refused(tmp_path):
     """Every tile takes 7 KB before decoding: 64 x 64 tiles of one pixel would be legal."""
     stream = bytearray(stream_of("MR_small_jp2klossless.dcm"))
