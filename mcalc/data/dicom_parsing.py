@@ -119,6 +119,8 @@ def explained(path: str | os.PathLike, problem: str) -> Iterator[None]:
 
 
 def _content(path: Path, limit: int) -> bytes:
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise DataError(f"{path}: not a file; leave it out.")
     with path.open("rb") as file:
         content = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
     if content is None or len(content) > limit:

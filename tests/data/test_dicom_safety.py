@@ -4,6 +4,7 @@ Memory is measured, in a process of its own: what numpy and the decoders take is
 """
 
 import logging
+import os
 import struct
 import subprocess
 import sys
@@ -102,6 +103,12 @@ def test_a_file_larger_than_any_image_is_refused_unread(tmp_path):
     with open(path, "ab") as file:
         file.truncate(1 << 36)  # takes no room on the disk
     assert memory_of(path) < 50
+
+
+def test_a_pipe_is_refused_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.dcm")
+    with pytest.raises(DataError, match=r"a\.dcm: not a file"):
+        read_dicom(tmp_path / "a.dcm")
 
 
 def test_a_deflated_file_that_inflates_without_end_is_refused(tmp_path):
