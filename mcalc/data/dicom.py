@@ -140,13 +140,8 @@ def _levels(
 def _modality(dataset: pydicom.Dataset, values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     """Put stored values through the modality LUT or the rescaling (PS3.3, C.11.1)."""
     if dataset.get("ModalityLUTSequence"):
-        return _table_of(dataset)[
-            np.clip(
-                values - int(dataset.ModalityLUTSequence[0].LUTDescriptor[1]),
-                0,
-                len(_table_of(dataset)) - 1,
-            ).astype(int)
-        ]
+        table, first = _table_of(dataset)
+        return table[np.clip(values - first, 0, len(table) - 1).astype(int)]
     slope = _rescaling(dataset, "RescaleSlope", 1.0, path)
     intercept = _rescaling(dataset, "RescaleIntercept", 0.0, path)
     if slope == 0:
@@ -155,10 +150,10 @@ def _modality(dataset: pydicom.Dataset, values: np.ndarray, path: str | os.PathL
         return values * slope + intercept
 
 
-def _table_of(dataset: pydicom.Dataset) -> np.ndarray:
-    """Return the modality LUT's entries (0028,3006), in words or, up to 8 bits, in bytes."""
+def _table_of(dataset: pydicom.Dataset) -> tuple[np.ndarray, int]:
+    """Return the modality LUT's entries (0028,3006), of words or bytes, and the first's value."""
     item = dataset.ModalityLUTSequence[0]
-    count, _, bits = item.LUTDescriptor
+    count, first, bits = item.LUTDescriptor
     count, data = int(count) or 1 << 16, item.LUTData
     if isinstance(data, bytes):
         order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
@@ -166,7 +161,7 @@ def _table_of(dataset: pydicom.Dataset) -> np.ndarray:
     table = np.atleast_1d(np.asarray(data, np.float64))[:count]
     if len(table) < count or table.min() < 0 or table.max() > _TOP:
         raise ValueError("a table shorter than it says")
-    return table
+    return table, int(first)
 
 
 def _rescaling(
