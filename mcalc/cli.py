@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.errors import DataError, McalcError
 from mcalc.progress import bar
 
@@ -50,6 +51,9 @@ Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 Catalog = Annotated[Path, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")]
 Rejected = Annotated[Path, typer.Option(help="Table to write: ROIs set aside, with the reason.")]
 Shard = Annotated[Path, typer.Argument(help="A shard's folder of PNG files.")]
+MaxPixels = Annotated[
+    int, typer.Option(min=1, help="Images that claim more pixels are set aside undecoded.")
+]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that work at the same time.")]
 Filters = Annotated[
     list[str],
@@ -93,6 +97,7 @@ def doctor(
     abnormalities: Abnormalities = None,
     json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     html: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     threads: Threads = 1,
 ):
     """Say what is wrong with a download; exit code 3 when something needs a person."""
@@ -102,6 +107,7 @@ def doctor(
         root,
         dataset=dataset,
         abnormalities=_names(abnormalities),
+        max_pixels=max_pixels,
         threads=threads,
         progress=bar("reading crops"),
     )
@@ -129,6 +135,7 @@ def catalog(
     benign_without_callback: Annotated[
         WithoutCallback, typer.Option(help="Count BENIGN_WITHOUT_CALLBACK as benign or drop it.")
     ] = WithoutCallback.benign,
+    max_pixels: MaxPixels = MAX_PIXELS,
     threads: Annotated[int, typer.Option(min=1, help="Processes that read headers.")] = 1,
 ):
     """List a data set's ROIs: those that can be read, and those set aside with the reason."""
@@ -143,6 +150,7 @@ def catalog(
         patients=patients,
         abnormalities=_names(abnormalities),
         benign_without_callback=benign_without_callback,
+        max_pixels=max_pixels,
         threads=threads,
         progress=bar("reading files"),
     )
@@ -166,6 +174,7 @@ def convert(
     window: Annotated[
         tuple[float, float] | None, typer.Option(help="For fixed: the two grey levels.")
     ] = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     threads: Threads = 1,
 ):
     """Convert one shard's DICOM files to grey images of one size."""
@@ -181,6 +190,7 @@ def convert(
         intensity=str(intensity),
         percentiles=percentiles,
         window=window,
+        max_pixels=max_pixels,
         threads=threads,
         progress=bar("converting"),
     )
@@ -249,6 +259,7 @@ def clean_mammograms(
     ] = Origin.auto,
     limit: Annotated[int, typer.Option(min=1, help="At most so many of each origin.")] = 8,
     truth: Annotated[Path | None, typer.Option(help="Folder of true masks (phantoms).")] = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     threads: Threads = 1,
 ):
     """Find the breast on whole mammograms, for Figure 4A."""
@@ -261,6 +272,7 @@ def clean_mammograms(
         origin=origin,
         limit=limit,
         truth=truth,
+        max_pixels=max_pixels,
         threads=threads,
         progress=bar("cleaning"),
     )

@@ -22,6 +22,7 @@ REJECTION_REASONS = (
     "missing_file",
     "empty_file",
     "unreadable",
+    "too_large",
     "mask_not_crop",
     "wrong_case",
     "ambiguous_crop",

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from mcalc import records
-from mcalc.data.datasets import cbis_ddsm
-from mcalc.data.datasets.registry import DATASETS, UNKNOWN
+from mcalc.data.datasets.registry import UNKNOWN, list_rois
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.errors import DataError, UsageError
 from mcalc.progress import Progress, silent
 
@@ -22,6 +22,7 @@ def write_catalog(
     patients: str | os.PathLike | None = None,
     abnormalities: tuple[str, ...] = ("calcification",),
     benign_without_callback: str = "benign",
+    max_pixels: int = MAX_PIXELS,
     threads: int = 1,
     progress: Progress = silent,
 ) -> str:
@@ -32,7 +33,7 @@ def write_catalog(
     root : path
         The data set's folder.
     dataset : str
-        How the folder is laid out, a key of `DATASETS`.
+        How the folder is laid out, a key of `mcalc.data.datasets.registry.DATASETS`.
     catalog, rejected : path
         The tables to write.
     shards : int
@@ -43,6 +44,8 @@ def write_catalog(
         Which of CBIS-DDSM's findings are listed; the study has calcifications only.
     benign_without_callback : {'benign', 'drop'}
         What to do with CBIS-DDSM's findings that needed no biopsy.
+    max_pixels : int
+        A file that claims more is rejected undecoded, where its pixels would be read here.
     threads : int
         How many processes read the headers of CBIS-DDSM's files at the same time.
     progress : callable, optional
@@ -69,9 +72,8 @@ def write_catalog(
         )
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; set dataset.root to the data set's folder.")
-    if DATASETS[dataset] is cbis_ddsm:
-        options = {"abnormalities": abnormalities, "processes": threads}
-    found, aside = DATASETS[dataset].list_rois(root, progress=progress, **options)
+    options |= {"abnormalities": abnormalities, "processes": threads, "max_pixels": max_pixels}
+    found, aside = list_rois(dataset, root, progress=progress, **options)
     wanted = [row for row in found if not _is_dropped(row, benign_without_callback)]
     kept, duplicates = _without_duplicates(wanted)
     aside += duplicates

@@ -1,81 +1,79 @@
-"""All of DICOM: telling a crop from a mask, reading pixels, writing secondary captures."""
+"""Reading DICOM images: grey pixels, the window that goes with them, and crop or mask.
 
-import hashlib
+Whatever the file holds, the answer is an array or one `DataError`. docs/dicom.md has the rules.
+"""
+
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.multival import MultiValue
-from pydicom.pixels import apply_modality_lut, pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SecondaryCaptureImageStorage
 
+from mcalc.data.dicom_frame import Frame, decode, frame_of
+from mcalc.data.dicom_parsing import explained, parse
+from mcalc.data.dicom_writing import uid_from, write_dicom
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.errors import DataError
 
-# A mask holds two values; a crop of film holds thousands. The line lies far from both.
-MASK_MAX_VALUES = 2
+__all__ = ["holds_mask", "is_mask", "read_dicom", "read_window"]
+__all__ += ["uid_from", "write_dicom"]
+
+_TOP = np.iinfo(np.uint16).max
 
 
-def read_dicom(path: str | os.PathLike) -> np.ndarray:
+def read_dicom(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read the pixels of a single-frame grey DICOM image, bright tissue on dark ground.
 
     Parameters
     ----------
     path : path
-        A DICOM file in any transfer syntax that pydicom, pylibjpeg or gdcm decode.
+        A DICOM file, native, deflated, or compressed as RLE, JPEG, JPEG-LS or JPEG 2000.
+    max_pixels : int
+        An image of more samples (Rows x Columns x SamplesPerPixel) is refused by its header.
 
     Returns
     -------
     ndarray, shape (rows, columns), uint8 or uint16
-        Stored values after the modality LUT (0028,1052-1053, 0028,3000), shifted to start at
-        zero where they would be negative; MONOCHROME1 (0028,0004) is inverted over the range of
-        BitsStored (0028,0101), so that larger always means brighter.
+        Stored values after the modality LUT (0028,3000; 0028,1052-1053), rounded, shifted to
+        start at zero where they would be negative; MONOCHROME1 (0028,0004) is inverted over the
+        range that BitsStored (0028,0101) allows, so that larger always means brighter. More than
+        8 bits allocated (0028,0100) give uint16, whatever the values are.
 
     Raises
     ------
     DataError
-        If the file is empty, is no DICOM, holds colour or several frames, or cannot be decoded.
+        If the file is empty, is no DICOM, holds colour or several frames, or cannot be decoded;
+        reason `too_large` where it holds or claims more than `max_pixels`.
     """
-    dataset = _read_dataset(path)
-    with _explained(path, "the pixels cannot be decoded"):
-        return _as_unsigned(_levels(dataset, path), path)
+    return _read(path, *parse(path, max_pixels), max_pixels)[0]
 
 
-def read_window(path: str | os.PathLike) -> tuple[float, float] | None:
-    """Read the first display window of a DICOM image, in the units that `read_dicom` returns.
+def read_window(
+    path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS
+) -> tuple[float, float] | None:
+    """Read the first VOI window of a DICOM image in the units of what `read_dicom` returns.
 
     Returns
     -------
     (centre, width) or None
-        Window Center and Width (0028,1050-1051), inverted and shifted as the pixels are; None if
-        the image has none, or one that is no number or narrower than 1.
+        WindowCenter (0028,1050), inverted and shifted as the pixels were, and WindowWidth
+        (0028,1051), at least 1; None where the file has no such window or a senseless one.
 
     Raises
     ------
     DataError
-        As `read_dicom` does.
+        As `read_dicom` does, where there is a window.
     """
-    dataset = _read_dataset(path)
-    with _explained(path, "the window cannot be read"):
-        values = [dataset.get(name) for name in ("WindowCenter", "WindowWidth")]
-        if any(value is None or value == "" for value in values):
-            return None
-        centre, width = (
-            float(value[0] if isinstance(value, MultiValue) else value) for value in values
-        )
-        if not (np.isfinite(centre) and width >= 1):
-            return None
-        levels = _levels(dataset, path)
-        if dataset.PhotometricInterpretation == "MONOCHROME1":
-            # A level l became m(low + high) + m(0) - l, where m is the rescaling; black and white
-            # swap, and with them which end of the window is open (PS3.3, C.11.2.1.2).
-            ends = np.array([sum(_stored_range(dataset)), 0])
-            centre = float(apply_modality_lut(ends, dataset).sum()) - centre + 1
-        return centre - min(0.0, float(levels.min(initial=0))), width
+    dataset, is_certain = parse(path, max_pixels)
+    with explained(path, "the header cannot be read"):
+        centre, width = (_first_number(dataset, tag) for tag in (0x00281050, 0x00281051))
+    if centre is None or width is None or width < 1:
+        return None
+    _, turn, shift = _read(path, dataset, is_certain, max_pixels)
+    if turn is not None:
+        # Black and white swap, and with them which end of the window is open (PS3.3, C.11.2.1.2).
+        centre = turn - centre + 1
+    return centre + shift, width
 
 
 def is_mask(path: str | os.PathLike) -> bool:
@@ -85,132 +83,132 @@ def is_mask(path: str | os.PathLike) -> bool:
     files differently. Sixteen bits allocated (0028,0100) settle an image without decoding; an
     8-bit file is a mask when its pixels take at most two values.
     """
-    dataset = _read_dataset(path, stop_before_pixels=True)
-    with _explained(path, "the header cannot be read"):
-        if int(dataset.get("BitsAllocated", 0)) > 8:
+    dataset, is_certain = parse(path)
+    with explained(path, "the header cannot be read"):
+        if int(dataset.get("BitsAllocated") or 0) > 8:
             return False
-    return holds_mask(read_dicom(path))
+    return holds_mask(_read(path, dataset, is_certain, MAX_PIXELS)[0])
 
 
 def holds_mask(pixels: np.ndarray) -> bool:
     """Tell whether `pixels` take at most two values, as a mask does and a crop of film never."""
-    sample = np.unique(pixels[:: max(1, pixels.shape[0] // 64)])
-    return len(sample) <= MASK_MAX_VALUES and len(np.unique(pixels)) <= MASK_MAX_VALUES
+    # A few rows tell a crop at once; all are looked at only where these hold two values or one.
+    for part in (pixels[::64], pixels):
+        low, high = part.min(), part.max()
+        if ((low < part) & (part < high)).any():
+            return False
+    return True
 
 
-def write_dicom(
-    path: str | os.PathLike,
-    pixels: np.ndarray,
-    *,
-    patient_id: str,
-    study_uid: str,
-    series_uid: str,
-    series_description: str,
-    instance_number: int = 1,
-    study_date: date = date(2016, 7, 20),
-    compress: bool = False,
-) -> None:
-    """Write `pixels` (2-D, uint8 or uint16) as the Secondary Capture that CBIS-DDSM consists of.
+def _read(
+    path: str | os.PathLike, dataset: pydicom.Dataset, is_certain: bool, max_pixels: int
+) -> tuple[np.ndarray, float | None, float]:
+    """Return the pixels, and what they were subtracted from (None) and shifted by."""
+    with explained(path, "the pixels cannot be decoded"):
+        frame = frame_of(dataset, path, is_certain, max_pixels)
+        stored = decode(dataset, frame, path)
+        codes, values = _levels(stored, frame, path)
+        del stored
+        present = np.zeros(len(values), bool)
+        present[codes] = True
+        units = _modality(dataset, values, path)
+        turn = None
+        if frame.is_inverted:
+            turn = float(units.min() + units.max())
+            units = turn - units
+        table, shift = _whole(units, present, path)
+        is_wide = frame.allocated > 8 or table[present].max() > np.iinfo(np.uint8).max
+        return table.astype(np.uint16 if is_wide else np.uint8)[codes], turn, shift
 
-    Like TCIA's files it carries no PixelSpacing, no window and no ViewPosition. `compress`
-    chooses RLE Lossless. The SOP instance UID follows from the series and the number, so the
-    same call writes the same bytes.
+
+def _levels(
+    stored: np.ndarray, frame: Frame, path: str | os.PathLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split stored values into codes and the values (float64) that the codes stand for.
+
+    Bits above BitsStored (0028,0101) are no part of a value (PS3.5, 8.1.1): overlays lie there.
+    They are cleared, or made copies of the sign.
     """
-    bits = pixels.dtype.itemsize * 8
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = uid_from(f"{series_uid}/{instance_number}")
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    dataset.StudyDate = study_date.strftime("%Y%m%d")
-    dataset.Modality = "MG"
-    dataset.ConversionType = "WSD"
-    dataset.SeriesDescription = series_description
-    dataset.PatientName = dataset.PatientID = patient_id
-    dataset.StudyInstanceUID = study_uid
-    dataset.SeriesInstanceUID = series_uid
-    dataset.InstanceNumber = instance_number
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.BitsAllocated = dataset.BitsStored = bits
-    dataset.HighBit = bits - 1
-    dataset.PixelRepresentation = 0
-    content = np.ascontiguousarray(pixels).tobytes()
-    dataset.PixelData = content + b"\0" * (len(content) % 2)  # an even length (PS3.5, 7.1.1)
-    dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
-    if compress:
-        # gdcm's encoder ends the process on an odd number of bytes.
-        dataset.compress(
-            RLELossless, pixels, encoding_plugin="pylibjpeg", generate_instance_uid=False
-        )
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(path, enforce_file_format=True)
+    if frame.stored > 16:
+        spare = frame.allocated - frame.stored
+        stored = np.right_shift(np.left_shift(stored, spare), spare)
+        low, high = int(stored.min()), int(stored.max())
+        if high - low > _TOP:
+            raise DataError(f"{path}: values from {low} to {high}; at most 65536 levels are read.")
+        return (stored.astype(np.int64) - low).astype(np.uint16), np.arange(low, high + 1.0)
+    count = 1 << frame.stored
+    unsigned = stored.view(f"u{stored.dtype.itemsize}")
+    values = np.arange(float(count))
+    if frame.is_signed:
+        values[count // 2 :] -= count
+    return unsigned & unsigned.dtype.type(count - 1), values
 
 
-def uid_from(text: str) -> str:
-    """Return the DICOM UID under 2.25 (PS3.5 B.2) that stands for `text`: same text, same UID."""
-    return f"2.25.{int.from_bytes(hashlib.sha256(text.encode()).digest()[:16])}"
+def _modality(dataset: pydicom.Dataset, values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
+    """Put stored values through the modality LUT or the rescaling (PS3.3, C.11.1)."""
+    if dataset.get("ModalityLUTSequence"):
+        table, first = _table_of(dataset)
+        return table[np.clip(values - first, 0, len(table) - 1).astype(int)]
+    slope = _rescaling(dataset, "RescaleSlope", 1.0, path)
+    intercept = _rescaling(dataset, "RescaleIntercept", 0.0, path)
+    if slope == 0:
+        raise DataError(f"{path}: a rescale slope of zero, which leaves no image; mend the header.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values * slope + intercept
 
 
-def _read_dataset(path: str | os.PathLike, **options) -> pydicom.Dataset:
-    path = Path(path)
-    with _explained(path, "not a readable DICOM file"):
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
-        return pydicom.dcmread(path, **options)
+def _table_of(dataset: pydicom.Dataset) -> tuple[np.ndarray, int]:
+    """Return the modality LUT's entries (0028,3006), of words or bytes, and the first's value."""
+    item = dataset.ModalityLUTSequence[0]
+    count, first, bits = item.LUTDescriptor
+    count, data = int(count) or 1 << 16, item.LUTData
+    if isinstance(data, bytes):
+        order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        data = np.frombuffer(data, "u1" if bits <= 8 and len(data) < 2 * count else f"{order}u2")
+    table = np.atleast_1d(np.asarray(data, np.float64))[:count]
+    if len(table) < count or table.min() < 0 or table.max() > _TOP:
+        raise ValueError("a table shorter than it says")
+    return table, int(first)
 
 
-@contextmanager
-def _explained(path: str | os.PathLike, problem: str) -> Iterator[None]:
-    """Turn whatever a broken file makes a parser or a decoder raise into a `DataError`."""
-    try:
-        yield
-    except (DataError, MemoryError, KeyboardInterrupt, SystemExit):
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file.", "missing_file") from error
-    except BaseException as error:  # a decoder written in Rust panics past Exception
-        raise DataError(f"{path}: {problem} ({_first_line(error)}).") from error
+def _rescaling(
+    dataset: pydicom.Dataset, name: str, default: float, path: str | os.PathLike
+) -> float:
+    value = dataset.get(name)
+    number = default if value in (None, "") else float(value)
+    if not math.isfinite(number):
+        raise DataError(f"{path}: the {name} is no finite number; mend the header.")
+    return number
 
 
-def _check_grey(dataset: pydicom.Dataset, path: str | os.PathLike) -> None:
-    colours = dataset.get("PhotometricInterpretation")
-    if int(dataset.SamplesPerPixel) != 1 or colours not in ("MONOCHROME1", "MONOCHROME2"):
-        raise DataError(f"{path}: a colour image ({colours}); only grey images are read.")
-    if int(dataset.get("NumberOfFrames", 1) or 1) != 1:
-        raise DataError(f"{path}: {dataset.NumberOfFrames} frames; only single images are read.")
+def _whole(
+    units: np.ndarray, present: np.ndarray, path: str | os.PathLike
+) -> tuple[np.ndarray, float]:
+    """Round `units` to whole numbers from zero up; say what was added.
 
-
-def _levels(dataset: pydicom.Dataset, path: str | os.PathLike) -> np.ndarray:
-    """Decode a grey image into its levels after the modality LUT, larger always brighter."""
-    _check_grey(dataset, path)
-    stored = pixel_array(dataset)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        stored = (sum(_stored_range(dataset)) - stored.astype(np.int64)).astype(np.int32)
-    return np.asarray(apply_modality_lut(stored, dataset))
-
-
-def _stored_range(dataset: pydicom.Dataset) -> tuple[int, int]:
-    """Return the lowest and the highest value that BitsStored (0028,0101) can hold."""
-    bits = int(dataset.BitsStored)
-    if int(dataset.PixelRepresentation):
-        return -(1 << bits - 1), (1 << bits - 1) - 1
-    return 0, (1 << bits) - 1
-
-
-def _as_unsigned(values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
-    if values.dtype in (np.uint8, np.uint16):
-        return values
-    values = np.rint(values.astype(np.float64))
-    values -= min(0.0, values.min(initial=0.0))
-    top = values.max(initial=0.0)
-    if top > np.iinfo(np.uint16).max:
+    A slope under one merges levels; one that merges more than half of those present would turn
+    16 bits into a few grey levels unseen, so it is refused.
+    """
+    used = units[present]
+    if not np.isfinite(used).all():
+        raise DataError(f"{path}: values beyond all bounds after rescaling; mend the header.")
+    used = np.rint(used)
+    shift = -min(0.0, float(used.min()))
+    top = float(used.max()) + shift
+    if top > _TOP:
         raise DataError(f"{path}: values up to {top:.0f} after rescaling; at most 65535 are read.")
-    return values.astype(np.uint8 if top <= np.iinfo(np.uint8).max else np.uint16)
+    if len(np.unique(used)) < len(np.unique(units[present])) / 2 or (
+        len(used) > 2 and len(np.unique(used)) == 1
+    ):
+        raise DataError(f"{path}: rescaling merges most of the grey levels; mend the header.")
+    return np.clip(np.rint(np.nan_to_num(units)) + shift, 0, _TOP), shift
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _first_number(dataset: pydicom.Dataset, tag: int) -> float | None:
+    """Return an element's first value, None where it has none or that is no finite number."""
+    try:
+        value = dataset[tag].value
+        number = float(value if isinstance(value, (str, int, float)) else value[0])
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.pixels import read_pixels
 from mcalc.errors import DataError
 
 PLACE = ("roi_top", "roi_left", "roi_rows", "roi_columns")
 
 
-def read_roi(row: Mapping) -> np.ndarray:
+def read_roi(row: Mapping, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read the pixels of a row of the catalog.
 
     Parameters
@@ -18,6 +19,8 @@ def read_roi(row: Mapping) -> np.ndarray:
     row : mapping
         `source`, and where that file is a whole mammogram the ROI's place in it, in pixels from
         its top left: `roi_top`, `roi_left`, `roi_rows`, `roi_columns` (all or none empty).
+    max_pixels : int
+        See `read_pixels`.
 
     Returns
     -------
@@ -28,7 +31,7 @@ def read_roi(row: Mapping) -> np.ndarray:
     DataError
         If the file cannot be read, or the place does not lie within it.
     """
-    pixels = read_pixels(row["source"])
+    pixels = read_pixels(row["source"], max_pixels=max_pixels)
     place = [row[name] for name in PLACE]
     if all(np.isnan(place)):
         return pixels

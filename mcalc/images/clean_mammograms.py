@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from mcalc import records
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.pixels import read_pixels
 from mcalc.errors import DataError, UsageError
 from mcalc.files import whole_folder
@@ -29,6 +30,7 @@ def clean_mammograms(
     origin: str = "auto",
     limit: int = 8,
     truth: str | os.PathLike | None = None,
+    max_pixels: int = MAX_PIXELS,
     threads: int = 1,
     progress: Progress = silent,
 ) -> str:
@@ -51,13 +53,15 @@ def clean_mammograms(
         At most so many of each origin.
     truth : path, optional
         Folder of true breast masks, `{mammogram_id}.png`, as a phantom has them.
+    max_pixels : int
+        A file that claims more is left out, as any that cannot be read.
     """
     listed = _list_mammograms(catalog, origin, limit)
     with whole_folder(images) as folder:
 
         def clean(row: dict) -> dict | DataError:
             try:
-                image = read_pixels(row["source"])
+                image = read_pixels(row["source"], max_pixels=max_pixels)
             except DataError as error:  # an illustration less, no reason to stop the analysis
                 return error
             masks = {name: breast_mask(image, method=name) for name in ("otsu", "otsu_grown")}

@@ -8,6 +8,7 @@ import numpy as np
 
 from mcalc import records
 from mcalc.data import dicom
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.pixels import PICTURE_SUFFIXES
 from mcalc.data.rois import read_roi
 from mcalc.errors import DataError
@@ -34,6 +35,7 @@ def convert_shard(
     intensity: str = "minmax",
     percentiles: tuple[float, float] = PERCENTILES,
     window: tuple[float, float] | None = None,
+    max_pixels: int = MAX_PIXELS,
     threads: int = 1,
     progress: Progress = silent,
 ) -> str:
@@ -49,6 +51,8 @@ def convert_shard(
         without one is set aside (reason 'bad_field'), for any other choice would go unnoticed.
     size, bits, percentiles, window
         See `convert_image`.
+    max_pixels : int
+        A file that claims more is set aside undecoded (reason 'too_large').
 
     Returns
     -------
@@ -68,8 +72,8 @@ def convert_shard(
 
         def convert(row: dict) -> dict | None:
             try:
-                pixels = read_roi(row)
-                own = _own_window(row["source"]) if intensity == "dicom_window" else {}
+                pixels = read_roi(row, max_pixels=max_pixels)
+                own = _own_window(row["source"], max_pixels) if intensity == "dicom_window" else {}
                 image = convert_image(pixels, size=size, bits=bits, **scale | own)
             except DataError as error:
                 aside = {key: row[key] for key in ("roi_id", "source")}
@@ -122,7 +126,7 @@ def convert_image(
         rather than a crop.
     """
     low, high = find_limits(pixels, intensity, percentiles=percentiles, window=window)
-    if _holds_two_levels(pixels):
+    if dicom.holds_mask(pixels):
         raise DataError("only two grey values: a mask, not a crop.", "mask_not_crop")
     # A side that is too long is averaged over areas; one that is too short is interpolated.
     rows, columns = (min(side, size) for side in pixels.shape)
@@ -131,20 +135,10 @@ def convert_image(
     return map_levels(resized, low, high, bits=bits)
 
 
-def _holds_two_levels(pixels: np.ndarray) -> bool:
-    """Tell whether `pixels`, which are not all equal, take two values only."""
-    # A few rows tell a crop at once; all are looked at only where these hold two values or one.
-    for part in (pixels[::64], pixels):
-        low, high = part.min(), part.max()
-        if ((low < part) & (part < high)).any():
-            return False
-    return True
-
-
-def _own_window(source: str) -> dict:
+def _own_window(source: str, max_pixels: int) -> dict:
     """Return the DICOM file's window as arguments of `convert_image`."""
     is_picture = Path(source).suffix.lower() in PICTURE_SUFFIXES
-    found = None if is_picture else dicom.read_window(source)
+    found = None if is_picture else dicom.read_window(source, max_pixels=max_pixels)
     if found is None:
         raise DataError(
             f"{source}: the file carries no window (0028,1050-1051); set convert.intensity to "

@@ -1,5 +1,6 @@
 """A header read quickly says what pydicom says, and a file that is none is refused."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from mcalc.data.dicom import write_dicom
+from mcalc.data.dicom import read_dicom, write_dicom
 from mcalc.data.dicom_header import read_header
 from mcalc.errors import DataError
 
@@ -68,3 +69,28 @@ def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(DataError, match="no such file") as caught:
         read_header(tmp_path / "b.dcm")
     assert caught.value.reason == "missing_file"
+
+
+def test_a_header_is_read_where_the_reader_reads_the_pixels_without_a_meta_header(path):
+    dataset = pydicom.dcmread(path)
+    expected = read_header(path)
+    dataset.preamble = None
+    del dataset.file_meta
+    dataset.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    assert path.read_bytes()[:2] == b"\x08\0"
+    assert read_header(path) == expected
+    assert read_dicom(path).shape == (12, 10)
+
+
+def test_a_deflated_header_takes_no_more_memory_than_it_needs(path):
+    """A hundred megabytes of zeros behind the header, deflated to a tenth of one, stay deflated."""
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.PixelData = bytes(100 << 20)
+    dataset.save_as(path, enforce_file_format=True)
+    tracemalloc.start()
+    try:
+        assert read_header(path).rows == 12
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -284,7 +284,9 @@ def test_settings_that_do_not_belong_together_stop_before_anything_is_written(sh
 
 def test_each_file_is_converted_by_its_own_window_and_one_without_is_set_aside(shard, monkeypatch):
     windows = {"0.dcm": (40000.5, 20001), "1.dcm": (1000, 1), "2.dcm": (32768, 65536)}
-    monkeypatch.setattr("mcalc.data.dicom.read_window", lambda path: windows.get(Path(path).name))
+    monkeypatch.setattr(
+        "mcalc.data.dicom.read_window", lambda path, **_: windows.get(Path(path).name)
+    )
     convert(shard, intensity="dicom_window")
     crop = read_dicom(shard / "0.dcm")
     expected = convert_image(crop, size=32, intensity="fixed", window=(30000, 50000))
@@ -396,7 +398,14 @@ def test_a_picture_too_large_to_decode_is_set_aside_as_any_other(shard):
     catalog.to_csv(shard / "catalog.csv", index=False)
     convert(shard)
     rejected = records.read(shard / "images/0.rejected.csv", records.REJECTED)
-    assert rejected.set_index("roi_id").loc["roi0", "reason"] == "unreadable"
+    assert rejected.set_index("roi_id").loc["roi0", "reason"] == "too_large"
+
+
+@pytest.mark.parametrize("intensity", ["minmax", "dicom_window"])
+def test_the_limit_on_pixels_is_the_callers(shard, intensity):
+    convert(shard, max_pixels=100, intensity=intensity)
+    rejected = records.read(shard / "images/0.rejected.csv", records.REJECTED)
+    assert list(rejected["reason"]).count("too_large") == 9  # all but an empty and a missing file
 
 
 def test_a_catalog_that_is_none_is_named(shard):

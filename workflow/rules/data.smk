@@ -58,6 +58,7 @@ checkpoint catalog:
             for name in config["dataset"]["abnormalities"]
         ],
         without_callback=config["dataset"]["benign_without_callback"],
+        max_pixels=config["dataset"]["max_pixels"],
         patients=get_option("--patients", config["dataset"]["patients"]),
     shell:
         """
@@ -66,6 +67,7 @@ checkpoint catalog:
             --shards {params.shards} \
             {params.abnormalities} \
             --benign-without-callback {params.without_callback} \
+            --max-pixels {params.max_pixels} \
             {params.patients} \
             --catalog {output.catalog:q} \
             --rejected {output.rejected:q} \

@@ -27,6 +27,7 @@ rule convert:
         size=config["convert"]["size"],
         bits=config["convert"]["bits"],
         intensity=get_intensity_options(),
+        max_pixels=config["dataset"]["max_pixels"],
     shell:
         """
         mcalc convert \
@@ -37,6 +38,7 @@ rule convert:
             --size {params.size} \
             --bits {params.bits} \
             {params.intensity} \
+            --max-pixels {params.max_pixels} \
             --threads {threads} \
             >{log:q} 2>&1
         """
@@ -92,6 +94,7 @@ rule clean_mammograms:
         code=code_hash("images.clean_mammograms"),
         origin=config["mammograms"]["origin"],
         limit=config["mammograms"]["limit"],
+        max_pixels=config["dataset"]["max_pixels"],
         truth=get_option("--truth", TRUE_MASKS),
     shell:
         """
@@ -101,6 +104,7 @@ rule clean_mammograms:
             --kept {output.kept:q} \
             --origin {params.origin} \
             --limit {params.limit} \
+            --max-pixels {params.max_pixels} \
             {params.truth} \
             --threads {threads} \
             >{log:q} 2>&1

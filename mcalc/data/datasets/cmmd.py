@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pydicom
 
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.pixels import DICOM_SUFFIXES, read_pixels
 from mcalc.data.tables import find_table, read_table
 from mcalc.data.tree import list_files
@@ -42,7 +43,9 @@ class Film(NamedTuple):
     view: str
 
 
-def list_rois(root: Path, *, progress: Progress = silent) -> tuple[list[dict], list[dict]]:
+def list_rois(
+    root: Path, *, progress: Progress = silent, max_pixels: int = MAX_PIXELS
+) -> tuple[list[dict], list[dict]]:
     """List the films of CMMD's breasts with calcifications; a ROI is a whole film.
 
     Parameters
@@ -51,6 +54,8 @@ def list_rois(root: Path, *, progress: Progress = silent) -> tuple[list[dict], l
         Holds, at any depth, the table and a folder for each patient, named by the id.
     progress : callable, optional
         Wraps the patients while their films are read, to show a progress bar.
+    max_pixels : int
+        A film that claims more is rejected undecoded (reason `too_large`).
 
     Returns
     -------
@@ -75,20 +80,27 @@ def list_rois(root: Path, *, progress: Progress = silent) -> tuple[list[dict], l
         for name in patients.keys() & path.relative_to(root).parts[:-1]:
             paths[name].append(path)
     for patient in progress(patients, len(patients)):
-        _list_breasts(patients[patient], paths[patient], found, rejected)
+        films, aside = _read_films(patient, paths[patient], max_pixels)
+        _list_breasts(patients[patient], films, aside, found, rejected)
     return found, rejected
 
 
-def _list_breasts(rows: list[dict], paths: list[Path], found: list, rejected: list) -> None:
-    """Add the films of one patient's breasts to `found`, those not usable to `rejected`."""
-    patient, films, aside = rows[0]["ID1"], [], []
+def _read_films(patient: str, paths: list[Path], max_pixels: int) -> tuple[list[Film], list[dict]]:
+    films, aside = [], []
     for path in paths:
         try:
-            films.append(_read_film(path))
+            films.append(_read_film(path, max_pixels))
         except DataError as error:
             roi_id = f"{patient}_{path.stem}_1"
             aside.append(_rejected(roi_id, error.reason, str(error), path.as_posix()))
-    sides = _sides(films)
+    return films, aside
+
+
+def _list_breasts(
+    rows: list[dict], films: list[Film], aside: list[dict], found: list, rejected: list
+) -> None:
+    """Add one patient's usable films to `found`; to `rejected` the others and those in `aside`."""
+    patient, sides = rows[0]["ID1"], _sides(films)
     for film, side in zip(films, sides, strict=True):
         roi_id = f"{patient}_{film.path.stem}_1"
         if not side:
@@ -103,15 +115,18 @@ def _list_breasts(rows: list[dict], paths: list[Path], found: list, rejected: li
     rejected += aside
 
 
-def _read_film(path: Path) -> Film:
-    pixels = read_pixels(path)
+def _read_film(path: Path, max_pixels: int) -> Film:
+    pixels = read_pixels(path, max_pixels=max_pixels)
     header = pydicom.dcmread(path, stop_before_pixels=True)
-    side = header.get("ImageLaterality")
+    side = str(header.get("ImageLaterality"))
     codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or []]
     view = next((VIEWS[code] for code in codes if code in VIEWS), None)
     if side not in SIDES or not view:
-        said = f"side {side!r} and view codes {codes}"
-        raise DataError(f"{path}: the header has {said}; L or R, CC or MLO is read.", "bad_field")
+        raise DataError(
+            f"{path}: the header's side or view (ImageLaterality, ViewCodeSequence) is none of L "
+            "or R, CC or MLO.",
+            "bad_field",
+        )
     left, right = (half.mean() for half in np.array_split(pixels, 2, axis=1))
     return Film(path, SIDES[side], "LEFT" if left >= right else "RIGHT", view)
 

@@ -1,6 +1,10 @@
 """Which data sets there are, and what holds for all of them."""
 
+import inspect
+from pathlib import Path
+
 from mcalc.data.datasets import cbis_ddsm, cmmd, folder, inbreast, mini_mias, vindr_mammo
+from mcalc.progress import Progress, silent
 
 # How a data set's folder is read: a module of mcalc.data.datasets with a function `list_rois`.
 DATASETS = {
@@ -28,3 +32,16 @@ UNKNOWN = {
     "mass_shape": "",
     "mass_margins": "",
 }
+
+
+def list_rois(
+    dataset: str, root: Path, *, progress: Progress = silent, **options
+) -> tuple[list[dict], list[dict]]:
+    """List a data set's ROIs and those rejected.
+
+    `options` are for all data sets: `abnormalities`, `processes`, `max_pixels`; each is given those
+    that its `list_rois` takes.
+    """
+    function = DATASETS[dataset].list_rois
+    names = inspect.signature(function).parameters.keys() & options.keys()
+    return function(root, progress=progress, **{name: options[name] for name in names})

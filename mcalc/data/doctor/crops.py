@@ -6,6 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.rois import read_roi
 
 # Letters burnt into film are plateaus of one level, at least so many pixels each, of about one
@@ -29,9 +30,9 @@ class Crop(NamedTuple):
     sha256: str
 
 
-def look_at_crop(row: dict) -> Crop:
+def look_at_crop(row: dict, *, max_pixels: int = MAX_PIXELS) -> Crop:
     """Read a ROI's pixels and describe them; `DataError` where they cannot be read."""
-    pixels = read_roi(row)
+    pixels = read_roi(row, max_pixels=max_pixels)
     top = pixels == np.iinfo(pixels.dtype).max
     return Crop(
         row,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcalc.data.datasets import cbis_ddsm
-from mcalc.data.datasets.registry import DATASETS, UNKNOWN
+from mcalc.data.datasets.registry import DATASETS, UNKNOWN, list_rois
 from mcalc.data.doctor import checks
 from mcalc.data.doctor.checks import Check
 from mcalc.data.doctor.crops import Crop, look_at_crop
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.rois import PLACE
 from mcalc.errors import DataError, UsageError
 from mcalc.progress import Progress, silent
@@ -40,6 +41,7 @@ def examine(
     *,
     dataset: str = "cbis_ddsm",
     abnormalities: tuple[str, ...] = ("calcification",),
+    max_pixels: int = MAX_PIXELS,
     threads: int = 1,
     progress: Progress = silent,
 ) -> Examination:
@@ -53,6 +55,8 @@ def examine(
         How it is laid out, a key of `mcalc.data.datasets.registry.DATASETS`.
     abnormalities : tuple of {'calcification', 'mass'}
         Which of CBIS-DDSM's findings were downloaded.
+    max_pixels : int
+        A crop that claims more is told as unreadable (`too_large`), undecoded.
     threads : int
         How many files are read at the same time.
     progress : callable, optional
@@ -67,18 +71,17 @@ def examine(
         raise UsageError(f"{dataset}: no such data set; it is one of {', '.join(DATASETS)}.")
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name the data set's folder.")
-    is_cbis = DATASETS[dataset] is cbis_ddsm
-    options = {"abnormalities": abnormalities, "processes": threads} if is_cbis else {}
-    found, aside = DATASETS[dataset].list_rois(root, **options)
+    options = {"abnormalities": abnormalities, "processes": threads, "max_pixels": max_pixels}
+    found, aside = list_rois(dataset, root, **options)
     found = [UNKNOWN | dict.fromkeys(PLACE, float("nan")) | row for row in found]
-    crops, unreadable = _read_crops(found, threads, progress)
+    crops, unreadable = _read_crops(found, max_pixels, threads, progress)
     aside = aside + unreadable
     all_checks = [
         *checks.of_rejected(aside),
         *checks.of_crops(crops),
         *checks.of_labels(found + aside),
     ]
-    if is_cbis:
+    if DATASETS[dataset] is cbis_ddsm:
         all_checks += checks.of_cbis_ddsm(root, found, is_phantom=dataset == "phantom")
     wanted = [check for check in all_checks if check.findings]
     wanted.sort(key=lambda check: not check.needs_person)
@@ -86,18 +89,18 @@ def examine(
 
 
 def _read_crops(
-    rows: list[dict], threads: int, progress: Progress
+    rows: list[dict], max_pixels: int, threads: int, progress: Progress
 ) -> tuple[list[Crop], list[dict]]:
     with ThreadPoolExecutor(threads) as pool:
-        results = list(progress(_each(pool, rows), len(rows)))
+        results = list(progress(_each(pool, rows, max_pixels), len(rows)))
     crops = [result for result in results if isinstance(result, Crop)]
     return crops, [result for result in results if not isinstance(result, Crop)]
 
 
-def _each(pool: ThreadPoolExecutor, rows: list[dict]) -> Iterator[Crop | dict]:
+def _each(pool: ThreadPoolExecutor, rows: list[dict], max_pixels: int) -> Iterator[Crop | dict]:
     def look(row: dict) -> Crop | dict:
         try:
-            return look_at_crop(row)
+            return look_at_crop(row, max_pixels=max_pixels)
         except DataError as error:
             return row | {"reason": error.reason, "detail": str(error)}
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pandas as pd
 
 from mcalc.data.dicom import holds_mask
 from mcalc.data.dicom_header import read_header
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.pixels import DICOM_SUFFIXES, PICTURE_SUFFIXES, read_pixels
 from mcalc.data.tree import list_files
 from mcalc.errors import DataError
@@ -56,12 +57,17 @@ class RoiFiles:
 
 
 def find_files(
-    root: Path, table: pd.DataFrame, *, progress: Progress = silent, processes: int = 1
+    root: Path,
+    table: pd.DataFrame,
+    *,
+    progress: Progress = silent,
+    processes: int = 1,
+    max_pixels: int = MAX_PIXELS,
 ) -> list[RoiFiles]:
     """Find the files of each row of `table`, as `tables.read_tables` returns it, in its order."""
     rows = table.to_dict("records")
     candidates, mammograms = _candidates(root, rows)
-    looks = progress(_look_at_all(candidates, processes), len(rows))
+    looks = progress(_look_at_all(candidates, processes, max_pixels), len(rows))
     return [_choose(*of_row) for of_row in zip(rows, looks, mammograms, strict=True)]
 
 
@@ -124,15 +130,18 @@ def _names_in_headers(paths: list[str]) -> Iterator[tuple[str, str]]:
         yield header.series, path
 
 
-def _look_at_all(candidates: list[list[str]], processes: int) -> Iterator[list[Look]]:
+def _look_at_all(
+    candidates: list[list[str]], processes: int, max_pixels: int
+) -> Iterator[list[Look]]:
+    look_at = partial(_look_at, max_pixels=max_pixels)
     if processes == 1 or len(candidates) < WORTH_PROCESSES:
-        yield from map(_look_at, candidates)
+        yield from map(look_at, candidates)
     else:
         with ProcessPoolExecutor(processes, get_context("spawn")) as workers:
-            yield from workers.map(_look_at, candidates, chunksize=64)
+            yield from workers.map(look_at, candidates, chunksize=64)
 
 
-def _look_at(paths: list[str]) -> list[Look]:
+def _look_at(paths: list[str], *, max_pixels: int) -> list[Look]:
     """Tell images from masks among the files of one row.
 
     Of two files of which one has sixteen bits a pixel and the other eight, the first is the crop:
@@ -141,7 +150,7 @@ def _look_at(paths: list[str]) -> list[Look]:
     looks = [_look_at_header(path) for path in paths]
     if sum(look.bits > 8 for look in looks) == 1:
         return [replace(look, kind="mask") if 0 < look.bits <= 8 else look for look in looks]
-    return [look if look.kind == "broken" else _look_at_pixels(look) for look in looks]
+    return [look if look.kind == "broken" else _look_at_pixels(look, max_pixels) for look in looks]
 
 
 def _look_at_header(path: str) -> Look:
@@ -154,9 +163,9 @@ def _look_at_header(path: str) -> Look:
     return Look(path, case=header.case, bits=header.bits)
 
 
-def _look_at_pixels(look: Look) -> Look:
+def _look_at_pixels(look: Look, max_pixels: int) -> Look:
     try:
-        pixels = read_pixels(look.path)
+        pixels = read_pixels(look.path, max_pixels=max_pixels)
     except DataError as error:
         return replace(look, kind="broken", error=error)
     is_mask = holds_mask(pixels) or (look.bits == 0 and _is_picture_of_mask(pixels))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mcalc.data.datasets.cbis_ddsm.files import RoiFiles, find_files
 from mcalc.data.datasets.cbis_ddsm.tables import bad_field, read_tables
+from mcalc.data.image_size import MAX_PIXELS
 from mcalc.progress import Progress, silent
 
 
@@ -13,6 +14,7 @@ def list_rois(
     abnormalities: tuple[str, ...] = ("calcification",),
     progress: Progress = silent,
     processes: int = 1,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[list[dict], list[dict]]:
     """List the ROIs of a CBIS-DDSM download, in any layout in which it is met.
 
@@ -42,7 +44,7 @@ def list_rois(
         If there is no table, or one lacks a needed column.
     """
     table = read_tables(root, abnormalities)
-    files = find_files(root, table, progress=progress, processes=processes)
+    files = find_files(root, table, progress=progress, processes=processes, max_pixels=max_pixels)
     found, rejected = [], []
     for row, of_row in zip(table.to_dict("records"), files, strict=True):
         problem = bad_field(row)
