@@ -1,5 +1,6 @@
 """Which confusion matrices carry a set of printed figures: an exact search over whole numbers."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil, floor
@@ -23,10 +24,11 @@ from mcalc.reporting.audit_metrics.projection import (
     project,
 )
 
-# How many pairs (n, positives) are looked at before a search is given up as undecided.
-BUDGET = 20_000_000
+# How many steps a search takes before it is given up as undecided: about ten seconds.
+BUDGET = 500_000
 # From so many pairs on it pays to ask first what Matthews' coefficient leaves of the prevalences.
 MANY = 3000
+_MARGINS = (COUNTS["positives"], COUNTS["negatives"])
 
 
 class Found(NamedTuple):
@@ -117,9 +119,13 @@ def _matrices(figures: list[Figure], sizes: Sequence[int], budget: int) -> Itera
         lines = envelope(projection.positives, sizes[0], sizes[-1])
         projection = projection._replace(positives=lines)
         range_at_end = bounds(lines, 1, (sizes[-1],)) or (0, sizes[-1])
-        choices.append((range_at_end[1] - range_at_end[0], transposed, conditions, projection))
+        width = range_at_end[1] - range_at_end[0]
+        # A ratio over positives or negatives leaves few of them, too.
+        turned = _turned(figures) if transposed else figures
+        margins = [figure for figure in turned if _denominator(figure) in _MARGINS]
+        choices.append((width / 10 ** len(margins), transposed, width, conditions, projection))
     # The way round that leaves fewer positives to try.
-    width, transposed, conditions, projection = min(choices, key=lambda choice: choice[:2])
+    _, transposed, width, conditions, projection = min(choices, key=lambda choice: choice[:2])
     coefficient = _coefficient(figures)
     shares = None
     if coefficient and width * len(sizes) > MANY:
@@ -149,40 +155,38 @@ class _Walk:
         }
 
     def matrices(self, sizes: Sequence[int]) -> Iterator[Matrix]:
-        smallest = {
-            name: max((ratio.smallest for ratio in ratios), default=0)
-            for name, ratios in self.over.items()
-        }
+        """Yield all matrices of these sizes, the smallest first."""
+        largest = sizes[-1]
+        positives = [p for p in range(largest + 1) if self._fits("positives", p)]
+        negatives = bytearray(self._fits("negatives", count) for count in range(largest + 1))
+        smallest_negatives = negatives.find(1)
+        if not positives or smallest_negatives < 0:
+            return
         for n in sizes:
-            if n < smallest["n"] or n < smallest["positives"] + smallest["negatives"]:
-                continue
-            if not all(ratio.fits(n) for ratio in self.over["n"]):
+            if n < positives[0] + smallest_negatives or not self._fits("n", n):
                 continue
             found = bounds(self.projection.positives, 1, (n,))
             if found is None:
                 continue
-            low, high = max(found[0], smallest["positives"]), found[1]
-            high = min(high, n - smallest["negatives"])
-            ranges = [(low, high)]
+            ranges = [(found[0], min(found[1], n - smallest_negatives))]
             if self.shares is not None:
-                ranges = within(self.shares, n, low, high)
-            for first, last in ranges:
-                yield from self._of_size(n, first, last)
+                ranges = within(self.shares, n, *ranges[0])
+            for low, high in ranges:
+                for p in positives[bisect_left(positives, low) : bisect_right(positives, high)]:
+                    if negatives[n - p]:
+                        yield from self._of_margins(n, p)
 
-    def _of_size(self, n: int, first: int, last: int) -> Iterator[Matrix]:
-        over_positives, over_negatives = self.over["positives"], self.over["negatives"]
-        for positives in range(first, last + 1):
+    def _fits(self, name: str, denominator: int) -> bool:
+        return all(ratio.fits(denominator) for ratio in self.over[name])
+
+    def _of_margins(self, n: int, positives: int) -> Iterator[Matrix]:
+        self._step()
+        found = bounds(self.projection.tp, 2, (n, positives))
+        if found is None:
+            return
+        for tp in range(found[0], found[1] + 1):
             self._step()
-            if not all(ratio.fits(positives) for ratio in over_positives):
-                continue
-            if not all(ratio.fits(n - positives) for ratio in over_negatives):
-                continue
-            found = bounds(self.projection.tp, 2, (n, positives))
-            if found is None:
-                continue
-            for tp in range(found[0], found[1] + 1):
-                self._step()
-                yield from self._of_true_positives(n, positives, tp)
+            yield from self._of_true_positives(n, positives, tp)
 
     def _of_true_positives(self, n: int, positives: int, tp: int) -> Iterator[Matrix]:
         found = bounds(self.projection.tn, 3, (n, positives, tp))
@@ -194,6 +198,7 @@ class _Walk:
             return Matrix(tp, positives - tp, n - positives - tn, tn)
 
         if self.coefficient:
+            self._step(5)
             # With the margins of truth and TP fixed, the coefficient grows with TN.
             low = _first(low, high, lambda tn: mcc_against(matrix(tn), self.coefficient.low) >= 0)
             high = _first(low, high, lambda tn: mcc_against(matrix(tn), self.coefficient.high) > 0)
@@ -203,8 +208,8 @@ class _Walk:
             if all(carries(matrix(tn), figure) for figure in self.figures):
                 yield matrix(tn)
 
-    def _step(self) -> None:
-        self.left -= 1
+    def _step(self, cost: int = 1) -> None:
+        self.left -= cost
         if self.left < 0:
             raise _GivenUpError
 
