@@ -469,6 +469,25 @@ def report(
     typer.echo(write_report(results, run_name=run_name, report=report))
 
 
+@app.command()
+def audit_metrics(
+    file: Annotated[
+        str, typer.Argument(help="A YAML of printed figures, or a shipped paper: leong2022.")
+    ],
+    json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+):
+    """Say which printed figures cannot be true whatever the data; exit code 3 if there are any."""
+    from mcalc.reporting.audit_metrics import audit_metrics
+    from mcalc.reporting.audit_metrics.show import show, write_json
+
+    audit = audit_metrics(file)
+    show(audit)
+    if json:
+        write_json(audit, json)
+    if audit.impossible:
+        raise typer.Exit(DataError.exit_code)
+
+
 def _names(abnormalities: list[Abnormality] | None) -> tuple[str, ...]:
     return tuple(str(name) for name in abnormalities or [Abnormality.calcification])
 

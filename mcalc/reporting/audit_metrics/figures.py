@@ -121,6 +121,13 @@ class Figure(NamedTuple):
         """How many digits the page shows after the point."""
         return decimals(self.digits)
 
+    @property
+    def plain(self) -> str:
+        """The digits without a per cent sign or thousands' commas."""
+        if self.measure in COUNTS:
+            return str(self.interval.low)
+        return self.digits.replace("%", "").strip()
+
 
 def whole(digits: str) -> Fraction:
     """Read a count; a comma may set thousands apart. `ValueError` where it is none."""
