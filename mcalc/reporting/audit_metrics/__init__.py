@@ -3,7 +3,8 @@
 import os
 from typing import NamedTuple
 
-from mcalc.reporting.audit_metrics.checks import Finding, check_all
+from mcalc.reporting.audit_metrics.checks import check_all
+from mcalc.reporting.audit_metrics.kinds import Finding
 from mcalc.reporting.audit_metrics.reading import Remark, remarks_of, rows_of
 from mcalc.reporting.audit_metrics.reconcile import Verdict, reconcile
 from mcalc.reporting.published import Paper, read_paper

@@ -5,36 +5,13 @@ are explained in docs/audit-metrics.md.
 """
 
 from collections.abc import Callable
-from fractions import Fraction
-from itertools import combinations
 from typing import NamedTuple
 
 from mcalc.errors import DataError
-from mcalc.reporting import as_printed
-from mcalc.reporting.audit_metrics import fields
-from mcalc.reporting.audit_metrics.arithmetic import (
-    added,
-    decibels,
-    numerators,
-    plain,
-    spans,
-    subsets,
-    value,
-)
-from mcalc.reporting.audit_metrics.figures import COUNTS, Interval, dot, printed_interval, shown
+from mcalc.reporting.audit_metrics import fields, kinds
+from mcalc.reporting.audit_metrics.kinds import Finding
 from mcalc.reporting.audit_metrics.reconcile import Verdict
 from mcalc.reporting.published import Paper
-
-# How many matrices of a row a formula is tried on.
-TRIED = 100
-
-
-class Finding(NamedTuple):
-    """One result: `verdict` is 'holds', 'impossible' or 'note'; `where` names cells."""
-
-    verdict: str
-    where: str
-    says: str
 
 
 def check_all(paper: Paper, verdicts: dict[str, Verdict]) -> list[Finding]:
@@ -57,7 +34,7 @@ def check_all(paper: Paper, verdicts: dict[str, Verdict]) -> list[Finding]:
     found = []
     for number, check in enumerate(asked, 1):
         where = f"{paper.path}: checks, number {number}"
-        if not isinstance(check, dict) or check.get("kind") not in KINDS:
+        if not isinstance(check, dict) or str(check.get("kind")) not in KINDS:
             raise DataError(f"{where} must name its kind, one of {', '.join(KINDS)}.")
         kind = KINDS[check["kind"]]
         read = fields.read(paper, where, check, kind.fields, verdicts)
@@ -65,169 +42,10 @@ def check_all(paper: Paper, verdicts: dict[str, Verdict]) -> list[Finding]:
             findings = kind.run(read)
         except ValueError as error:
             raise DataError(f"{where}: {error}; name cells that hold numbers.") from None
-        meaning = check.get("meaning")
-        found += [f._replace(says=f"{f.says} {meaning}") if meaning else f for f in findings]
+        if "meaning" in check:
+            findings[-1] = findings[-1]._replace(says=f"{findings[-1].says} {check['meaning']}")
+        found += findings
     return found
-
-
-def _product(given: dict) -> list[Finding]:
-    names, digits = zip(*(part for row in given["of"] for part in row), strict=True)
-    factor, expected = Fraction(given["factor"]), given["equals"]
-    result = added([value(each) for each in digits], factor)
-    terms = " + ".join(digits) if len(digits) == 1 else f"({' + '.join(digits)})"
-    (target, printed) = expected[0]
-    sentence = f"{given['factor']} x {terms} = {_middle(result)}"
-    if result.meets(value(printed)):
-        return [Finding("holds", target, f"{sentence}, as printed.")]
-    return [Finding("impossible", target, f"{sentence}, not {printed} (from {', '.join(names)}).")]
-
-
-def _sum(given: dict) -> list[Finding]:
-    found, right = [], 0
-    for i in range(max(len(column) for column in given["of"])):
-        parts = [column[i] if len(column) > 1 else column[0] for column in given["of"]]
-        expected = given["equals"]
-        target, printed = expected[i] if len(expected) > 1 else expected[0]
-        result = added([value(digits) for _, digits in parts])
-        right += (holds := result.meets(value(printed)))
-        if not holds:
-            terms = " + ".join(digits for _, digits in parts)
-            says = f"{terms} = {_middle(result)}, not {printed}."
-            found.append(Finding("impossible", target or parts[0][0], says))
-    if right:
-        names = " + ".join(_columns(column) for column in given["of"])
-        target = given["equals"][0]
-        says = f"{names} = {target[0] or target[1]} holds in {right} of {right + len(found)} rows."
-        found.append(Finding("holds", _columns(given["of"][0]), says))
-    return found
-
-
-def _psnr(given: dict) -> list[Finding]:
-    found = []
-    for (name, psnr), (_, mse) in _paired(given["psnr"], given["mse"]):
-        result = decibels(printed_interval(mse), Fraction(given["peak"]))
-        holds = result.meets(printed_interval(psnr))
-        relation = f"20 log10({given['peak']} / sqrt({mse})) = {_middle(result, 4)}"
-        says = f"{relation}, as printed." if holds else f"{relation}, not {psnr}."
-        found.append(Finding("holds" if holds else "impossible", name, says))
-    return found
-
-
-def _share(given: dict) -> list[Finding]:
-    n, (first, last) = given["n"], given["range"]
-    found, right = [], []
-    for name, digits in given["of"]:
-        share = _fraction(digits, given["unit"])
-        counts = numerators(share, n)
-        if counts:
-            right.append(f"{name.split('/')[1]}: {spans(counts)}")
-            continue
-        others = [size for size in range(first, last + 1) if numerators(share, size)]
-        if others:
-            says = f"{digits} is k/{n} for no k, but k/N for N = {spans(others)}."
-            found.append(Finding("note", name, says))
-        else:
-            says = f"{digits} is k/N for no N from {first} to {last}."
-            found.append(Finding("impossible", name, says))
-    if right:
-        says = f"is k/{n} in rows with k = {', '.join(right)}."
-        found.append(Finding("holds", _columns(given["of"]), says))
-    return found
-
-
-def _same(given: dict) -> list[Finding]:
-    found = []
-    for (name, digits), (other, other_digits) in _paired(given["first"], given["second"]):
-        same = value(digits).meets(value(other_digits))
-        says = f"{digits} {'agrees' if same else 'does not agree'} with {other_digits} of {other}."
-        found.append(Finding("holds" if same else "impossible", name, says))
-    return found
-
-
-def _errors(given: dict) -> list[Finding]:
-    verdict = given["matrix"]
-    (other, digits), *_ = given["error_rate"]
-    ours, theirs = set(), set()
-    for matrix in verdict.matrices:
-        ours.add(matrix.fn + matrix.fp)
-        theirs |= set(numerators(_fraction(digits, given["unit"]), sum(matrix)))
-    sizes = spans([sum(matrix) for matrix in verdict.matrices])
-    says = f"{spans(ours)} errors of {sizes}, but {digits} of {other} is {spans(theirs) or 'none'}."
-    agree = bool(ours & theirs)
-    if agree:
-        says = f"{spans(ours & theirs)} errors of {sizes}, as {digits} of {other} says."
-    return [Finding("holds" if agree else "impossible", verdict.row.where, says)]
-
-
-def _common(given: dict) -> list[Finding]:
-    counts = {
-        verdict.row.where: {dot(COUNTS[given["count"]], matrix) for matrix in verdict.matrices}
-        for verdict in given["matrices"]
-    }
-    name = given["count"].replace("_", " ")
-    found = [Finding("note", row, f"{name}: {spans(each)}.") for row, each in counts.items()]
-    if set.intersection(*counts.values()):
-        return [*found, Finding("holds", ", ".join(counts), f"They have {name} in common.")]
-    apart, together = [], []
-    for one, other in combinations(counts, 2):
-        both = counts[one] & counts[other]
-        pair = f"{one} and {other}"
-        (together if both else apart).append(f"{pair} ({spans(both)})" if both else pair)
-    says = f"No number of {name} fits all. None fits {'; '.join(apart) or 'all at once'}."
-    if together:
-        says += f" Some fit {'; '.join(together)}."
-    return [*found, Finding("note", ", ".join(counts), says)]
-
-
-def _formula(given: dict) -> list[Finding]:
-    verdict, measure = given["matrix"], given["figure"]
-    figures = {figure.measure: figure for figure in verdict.row.figures}
-    for needed in (measure, "recall"):
-        if needed not in figures:
-            raise ValueError(f"{verdict.row.where} prints no {needed}")
-    figure, recall = figures[measure], figures["recall"]
-    right = set()
-    matches = False
-    for matrix in verdict.matrices[:TRIED]:
-        printed_recall = Fraction(recall.plain) / recall.scale
-        result = as_printed.f1_of_recall(printed_recall, matrix.fp, matrix.fn)
-        matches = matches or figure.interval.holds(result)
-        right.add(shown(matrix, figure))
-    says = (
-        f"{figure.digits} {'is' if matches else 'is not'} 2 Recall / (2 Recall + FP + FN); "
-        f"the real {measure} is {' or '.join(sorted(right))}."
-    )
-    return [Finding("note", f"{verdict.row.where}/{measure}", says)]
-
-
-def _odds(given: dict) -> list[Finding]:
-    found = []
-    above, below = given["counts"]
-    (name, digits), *_ = given["of"]
-    printed = _fraction(digits, given["unit"])
-    for matrix in given["matrix"].matrices[:TRIED]:
-        top, bottom = dot(COUNTS[above], matrix), dot(COUNTS[below], matrix)
-        if bottom and printed.holds(Fraction(top, bottom)):
-            share = plain(Fraction(100 * top, top + bottom))
-            says = (
-                f"{digits} is the odds {above.upper()}/{below.upper()} = {top}/{bottom} of "
-                f"{given['matrix'].row.where}; the share {top}/{top + bottom} is {share} %."
-            )
-            return [Finding("note", name, says)]
-    says = f"{digits} is not {above.upper()}/{below.upper()} of {given['matrix'].row.where}."
-    found.append(Finding("note", name, says))
-    return found
-
-
-def _subset(given: dict) -> list[Finding]:
-    (name, digits), *_ = given["total"]
-    fitting, nearest = subsets(int(value(digits).low), given["parts"])
-    parts = ", ".join(f"{part} {count}" for part, count in given["parts"].items())
-    what = given["what"]
-    if fitting:
-        return [Finding("holds", name, f"{digits} {what}: {' + '.join(fitting[0])}.")]
-    says = f"{digits} is the sum of no {what} of {parts}; nearest is {nearest}."
-    return [Finding("impossible", name, says)]
 
 
 class Kind(NamedTuple):
@@ -239,20 +57,21 @@ class Kind(NamedTuple):
 
 KINDS = {
     "product": Kind(
-        {"factor": fields.number, "of": fields.columns, "equals": fields.one}, _product
+        {"factor": fields.number, "of": fields.columns, "equals": fields.one}, kinds.product
     ),
-    "sum": Kind({"of": fields.columns, "equals": fields.column_or_number}, _sum),
-    "psnr": Kind({"psnr": fields.column, "mse": fields.column, "peak": fields.number}, _psnr),
+    "sum": Kind({"of": fields.columns, "equals": fields.column_or_number}, kinds.addition),
+    "psnr": Kind({"psnr": fields.column, "mse": fields.column, "peak": fields.number}, kinds.psnr),
     "share": Kind(
-        {"of": fields.column, "unit": fields.unit, "n": fields.whole, "range": fields.span}, _share
+        {"of": fields.column, "unit": fields.unit, "n": fields.whole, "range": fields.span},
+        kinds.share,
     ),
-    "same": Kind({"first": fields.column, "second": fields.column}, _same),
+    "same": Kind({"first": fields.column, "second": fields.column}, kinds.same),
     "errors": Kind(
-        {"matrix": fields.matrix, "error_rate": fields.one, "unit": fields.unit}, _errors
+        {"matrix": fields.matrix, "error_rate": fields.one, "unit": fields.unit}, kinds.errors
     ),
-    "common": Kind({"count": fields.count, "matrices": fields.matrices}, _common),
+    "common": Kind({"count": fields.count, "matrices": fields.matrices}, kinds.common),
     "formula": Kind(
-        {"matrix": fields.matrix, "figure": fields.f1, "formula": fields.formula}, _formula
+        {"matrix": fields.matrix, "figure": fields.f1, "formula": fields.formula}, kinds.formula
     ),
     "odds": Kind(
         {
@@ -261,32 +80,7 @@ KINDS = {
             "matrix": fields.matrix,
             "counts": fields.two_counts,
         },
-        _odds,
+        kinds.odds,
     ),
-    "subset": Kind({"total": fields.one, "what": fields.text, "parts": fields.parts}, _subset),
+    "subset": Kind({"total": fields.one, "what": fields.text, "parts": fields.parts}, kinds.subset),
 }
-
-
-def _paired(one: fields.Column, other: fields.Column) -> zip:
-    if len(one) != len(other):
-        raise ValueError(f"its columns have {len(one)} and {len(other)} cells")
-    return zip(one, other, strict=True)
-
-
-def _fraction(digits: str, unit: str) -> Interval:
-    interval = printed_interval(digits.replace("%", ""))
-    scale = 100 if unit == "percent" else 1
-    return interval._replace(low=interval.low / scale, high=interval.high / scale)
-
-
-def _middle(interval: Interval, places: int = 4) -> str:
-    return plain((interval.low + interval.high) / 2, places)
-
-
-def _columns(column: fields.Column) -> str:
-    """Name a column of cells: its reference, with * where there are several rows."""
-    name = column[0][0]
-    if len(column) == 1:
-        return name
-    table, _, last = name.split("/")
-    return f"{table}/*/{last}"

@@ -113,7 +113,7 @@ def unit(context: Context, raw: object) -> str:
 
 def matrix(context: Context, raw: object) -> Verdict:
     """Read the table/row of a confusion matrix that the file's matrices describe."""
-    if raw not in context.verdicts:
+    if not isinstance(raw, str) or raw not in context.verdicts:
         known = ", ".join(context.verdicts) or "none"
         raise context.refuse(f"name a row of matrices as table/row; there are {known}", raw)
     return context.verdicts[raw]
@@ -128,7 +128,7 @@ def matrices(context: Context, raw: object) -> list[Verdict]:
 
 def count(context: Context, raw: object) -> str:
     """Read the name of a count of a confusion matrix."""
-    if raw not in COUNTS:
+    if not isinstance(raw, str) or raw not in COUNTS:
         raise context.refuse(f"use one of {', '.join(COUNTS)}", raw)
     return raw
 

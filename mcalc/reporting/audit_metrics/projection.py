@@ -126,6 +126,19 @@ def envelope(conditions: list[Condition], first: int, last: int) -> list[Conditi
     return kept
 
 
+def bounds_of_n(conditions: list[Condition], first: int, last: int) -> tuple[int, int]:
+    """Return which n from `first` to `last` conditions on (n, positives) leave, in real numbers."""
+    histories = {condition: frozenset([i]) for i, condition in enumerate(conditions)}
+    for n, *_, constant in _eliminate(histories, 1, most=2):
+        if n > 0:
+            first = max(first, -(constant // n))
+        elif n < 0:
+            last = min(last, constant // -n)
+        elif constant < 0:
+            return 1, 0
+    return first, last
+
+
 def _in_unknowns(coefficients: tuple[int, ...], constant: int, transposed: bool) -> Condition:
     tp, fn, fp, tn = coefficients
     if transposed:

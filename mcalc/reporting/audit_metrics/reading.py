@@ -92,7 +92,7 @@ def _block(paper: Paper, number: int, block: object) -> list[Row]:
             sizes,
             str(block.get("positive", "")),
         )
-        for row in map(str, rows)
+        for row in map(str, rows if isinstance(rows, list) else [rows])
     ]
 
 
@@ -108,7 +108,7 @@ def _figure(
         raise DataError(f"{where}: {measure} may have column, unit and rounding, not more.")
     name, _, row = place.partition("/")
     cells = paper.tables[name].rows[row]
-    if own.get("column") not in cells:
+    if str(own.get("column")) not in cells:
         raise DataError(
             f"{where}: table {name} has no column {own.get('column')!r} for {measure}; "
             f"there are {', '.join(cells)}."
@@ -118,7 +118,7 @@ def _figure(
     for value, known, key in ((unit, UNITS, "unit"), (rounding, ROUNDINGS, "rounding")):
         if value not in known:
             raise DataError(f"{where}: {key} is {value!r}; use one of {', '.join(known)}.")
-    digits = cells[own["column"]]
+    digits = cells[str(own["column"])]
     if digits is None:
         return None
     try:
@@ -141,7 +141,7 @@ def _given(where: str, block: dict) -> tuple[Figure, ...]:
     counts = classes.values() if isinstance(classes, dict) else ()
     if len(counts) != 2 or not all(type(count) is int and count >= 0 for count in counts):
         raise DataError(f"{where}: classes must be two names with counts, as in benign: 828.")
-    if positive not in classes:
+    if not isinstance(positive, str) or positive not in classes:
         raise DataError(f"{where}: positive must name one of {', '.join(classes)}.")
     negative = next(name for name in classes if name != positive)
     return tuple(

@@ -3,7 +3,6 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import ceil, floor
 from typing import NamedTuple
 
 from mcalc.reporting.audit_metrics.figures import (
@@ -19,10 +18,13 @@ from mcalc.reporting.audit_metrics.prevalence import prevalences, within
 from mcalc.reporting.audit_metrics.projection import (
     Projection,
     bounds,
+    bounds_of_n,
     conditions_of,
     envelope,
     project,
 )
+from mcalc.reporting.audit_metrics.ratios import Ratio
+from mcalc.reporting.audit_metrics.turning import transpose, turned
 
 # How many steps a search takes before it is given up as undecided: about ten seconds.
 BUDGET = 500_000
@@ -83,56 +85,38 @@ def search(
     return Found(matrices, complete=True)
 
 
-def simplest_fraction(interval: Interval) -> Fraction:
-    """Return the fraction of the smallest denominator in an interval from 0 on (Stern-Brocot).
-
-    Which n are too small for a ratio follows: 0.9239 as a share needs at least 92 cases.
-    """
-    low, high = max(interval.low, Fraction(0)), interval.high
-    whole_number = Fraction(ceil(low))
-    if interval.low_open and whole_number == interval.low:
-        whole_number += 1
-    if interval.holds(whole_number):
-        return whole_number
-    base = floor(low)
-    if high == base:  # empty
-        return Fraction(1, 10**30)
-    start, end = low - base, high - base
-    inverse = Interval(
-        1 / end,
-        1 / start if start else Fraction(10**30),
-        interval.high_open,
-        interval.low_open and bool(start),
-    )
-    return base + 1 / simplest_fraction(inverse)
-
-
 def _matrices(figures: list[Figure], sizes: Sequence[int], budget: int) -> Iterator[Matrix]:
     if not sizes or not all(_possible_at_all(figure) for figure in figures):
         return
-    choices = []
+    choices, first, last = [], sizes[0], sizes[-1]
     for transposed in (False, True):
         conditions = conditions_of(figures, transposed=transposed)
         projection = project(conditions)
         if projection.infeasible:
             return
-        lines = envelope(projection.positives, sizes[0], sizes[-1])
+        lines = envelope(projection.positives, first, last)
+        first, last = bounds_of_n(lines, first, last)
+        if first > last:
+            return
         projection = projection._replace(positives=lines)
-        range_at_end = bounds(lines, 1, (sizes[-1],)) or (0, sizes[-1])
+        range_at_end = bounds(lines, 1, (last,)) or (0, last)
         width = range_at_end[1] - range_at_end[0]
         # A ratio over positives or negatives leaves few of them, too.
-        turned = _turned(figures) if transposed else figures
-        margins = [figure for figure in turned if _denominator(figure) in _MARGINS]
+        oriented = turned(figures) if transposed else figures
+        margins = [figure for figure in oriented if _denominator(figure) in _MARGINS]
         choices.append((width / 10 ** len(margins), transposed, width, conditions, projection))
     # The way round that leaves fewer positives to try.
     _, transposed, width, conditions, projection = min(choices, key=lambda choice: choice[:2])
+    sizes = sizes[bisect_left(sizes, first) : bisect_right(sizes, last)]
+    if not sizes:
+        return
     coefficient = _coefficient(figures)
     shares = None
     if coefficient and width * len(sizes) > MANY:
         shares = prevalences(conditions, coefficient)
-    walk = _Walk(_turned(figures) if transposed else figures, projection, shares, budget)
+    walk = _Walk(turned(figures) if transposed else figures, projection, shares, budget)
     for matrix in walk.matrices(sizes):
-        yield _transpose(matrix) if transposed else matrix
+        yield transpose(matrix) if transposed else matrix
 
 
 class _Walk:
@@ -150,7 +134,7 @@ class _Walk:
         self.coefficient = _coefficient(figures)
         # Ratios over n, positives or negatives: which denominators can carry them at all.
         self.over = {
-            name: [_Ratio(figure) for figure in figures if _denominator(figure) == COUNTS[name]]
+            name: [Ratio(figure) for figure in figures if _denominator(figure) == COUNTS[name]]
             for name in ("n", "positives", "negatives")
         }
 
@@ -214,27 +198,6 @@ class _Walk:
             raise _GivenUpError
 
 
-class _Ratio:
-    """Which denominators a printed ratio can have, apart from 0."""
-
-    def __init__(self, figure: Figure) -> None:
-        low, high, low_open, high_open = figure.interval
-        self.low, self.high = low.as_integer_ratio(), high.as_integer_ratio()
-        self.low_open, self.high_open = low_open, high_open
-        zero = figure.interval.holds(Fraction(0))
-        self.smallest = 0 if zero else simplest_fraction(figure.interval).denominator
-
-    def fits(self, denominator: int) -> bool:
-        """Tell whether some numerator makes the ratio; over 0 the ratio counts as 0."""
-        if not denominator:
-            return not self.smallest
-        a, b = self.low
-        c, d = self.high
-        least = (a * denominator) // b + 1 if self.low_open else -(-a * denominator // b)
-        most = -(-c * denominator // d) - 1 if self.high_open else (c * denominator) // d
-        return max(least, 0) <= most
-
-
 def _possible_at_all(figure: Figure) -> bool:
     """Tell whether any number that the measure can be is printed so."""
     if figure.measure in COUNTS:
@@ -265,26 +228,3 @@ def _first(low: int, high: int, holds) -> int:
         else:
             low = middle + 1
     return low
-
-
-_PAIRS = (
-    ("recall", "precision"),
-    ("specificity", "npv"),
-    ("false_negative_rate", "false_discovery_rate"),
-    ("false_positive_rate", "false_omission_rate"),
-    ("fn", "fp"),
-    ("positives", "predicted_positives"),
-    ("negatives", "predicted_negatives"),
-)
-_TURNED = dict(_PAIRS) | {other: one for one, other in _PAIRS}
-
-
-def _turned(figures: list[Figure]) -> list[Figure]:
-    """Let truth and prediction change places; what has no counterpart is the same both ways."""
-    return [
-        figure._replace(measure=_TURNED.get(figure.measure, figure.measure)) for figure in figures
-    ]
-
-
-def _transpose(matrix: Matrix) -> Matrix:
-    return Matrix(matrix.tp, matrix.fp, matrix.fn, matrix.tn)
