@@ -458,6 +458,23 @@ def figures(
 
 
 @app.command()
+def compare_paper(
+    results: Annotated[Path, typer.Argument(help="results/RUN, as the workflow fills it.")],
+    run_name: RunName,
+    comparison: Annotated[Path, typer.Option(help="Table to write: one row a printed number.")],
+    protocol: Annotated[
+        Protocol, typer.Option(help="Whose runs stand beside the study's.")
+    ] = Protocol.paper,
+):
+    """Put every number of the study's Tables 2 to 9 beside the run's own, with a verdict."""
+    from mcalc.reporting.compare_paper import compare_paper
+
+    typer.echo(
+        compare_paper(results, run_name=run_name, comparison=comparison, protocol=str(protocol))
+    )
+
+
+@app.command()
 def report(
     results: Annotated[Path, typer.Argument(help="results/RUN, with its tables and figures.")],
     run_name: RunName,

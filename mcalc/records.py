@@ -208,6 +208,24 @@ RUNS = _table(
     unique=["protocol", "test", "fold"],
 )
 
+VERDICTS = ("reproduced", "differs", "impossible", "not_comparable")
+
+COMPARISON = _table(
+    {
+        "table": pa.Column(int, pa.Check.isin(range(2, 10))),
+        "row": _name(),
+        "column": _name(),
+        "printed": _name(),
+        "ours": _number(nullable=True),
+        "difference": _number(nullable=True),
+        "low": _number(nullable=True),
+        "high": _number(nullable=True),
+        "verdict": _text(*VERDICTS),
+        "why": _text(),
+    },
+    unique=["table", "row", "column"],
+)
+
 
 def write(rows: pd.DataFrame | list[dict], path: str | os.PathLike, schema) -> None:
     """Write rows to a CSV file, whole or not at all, after checking them against `schema`."""

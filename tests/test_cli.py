@@ -444,6 +444,7 @@ def stages() -> set[str]:
     """Return the modules that the command line calls: the stages."""
     return {name for name in imports_of(PACKAGE / "cli.py") if name.count(".") == 2} - {
         "mcalc.data.image_size",
+        "mcalc.reporting.audit_metrics",  # by hand only; compare_paper asks it, too
         "mcalc.images.filters",
         "mcalc.learning.batches",
     }

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mcalc.errors import DataError
 from mcalc.files import write_text
-from mcalc.records import LABELS
+from mcalc.records import LABELS, VERDICTS
 from mcalc.reporting.results import NETWORK_NAMES, Results
 from mcalc.reporting.study_tables import Table, make_tables
 
@@ -93,6 +93,7 @@ def _story(results: Results) -> dict:
         "data": _data(results),
         "cleaning": _cleaning(results),
         "choice": results.filter_choice,
+        "paper": _paper(results),
         "protocols": [_compare_sides(results, protocol) for protocol in results.protocols],
         "networks": [NETWORK_NAMES[network] for network in results.networks],
         "methods": METHODS,
@@ -143,6 +144,33 @@ def _cleaning(results: Results) -> dict:
         for name, rows in groups.items()
         if len(rows)
     }
+
+
+def _paper(results: Results) -> dict:
+    """Return the study's tables beside the run's numbers, and how many have which verdict."""
+    rows = results.comparison
+    counts = rows["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict()
+    tables = []
+    for number, cells in rows.groupby("table"):
+        interval = [
+            "" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
+            for low, high in zip(cells["low"], cells["high"], strict=True)
+        ]
+        shown = pd.DataFrame(
+            {
+                "row": cells["row"],
+                "number": cells["column"].map(_name_column),
+                "printed": cells["printed"],
+                "here": [f"{value:.4f}" for value in cells["ours"]],
+                "95 % interval": interval,
+                "difference": [f"{value:+.4f}" for value in cells["difference"]],
+                "verdict": cells["verdict"].str.replace("_", " "),
+                "why": cells["why"],
+            }
+        ).replace({"nan": "", "+nan": ""})
+        title = f"Table {number} as the study prints it, and this run"
+        tables.append(show_table(Table(f"paper{number}", title, "", shown)))
+    return {"tables": tables, "counts": counts, "cells": len(rows)}
 
 
 def _compare_sides(results: Results, protocol: str) -> dict:

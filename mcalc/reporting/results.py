@@ -87,6 +87,11 @@ class Results:
         """One row a training run (RUNS), all protocols."""
         return records.read_all(self._paths("evaluation/*.csv"), records.RUNS)
 
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """The study's printed numbers beside the run's own (COMPARISON)."""
+        return records.read(self.folder / "paper.csv", records.COMPARISON)
+
     @property
     def dataset(self) -> str:
         """The kind of the data set: phantom, cbis_ddsm or folder."""

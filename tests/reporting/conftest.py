@@ -14,6 +14,7 @@ from mcalc.images.compare_filters import compare_filters
 from mcalc.images.enhance import enhance_shard
 from mcalc.images.filters import Filter
 from mcalc.images.shards import write_png
+from mcalc.reporting.compare_paper import compare_paper
 
 FILTERS = [Filter("adaptive_median", 7), Filter("median", 3), Filter("mean", 3)]
 ROIS = 8
@@ -73,6 +74,7 @@ def write_run(
             _write_training(run, split, protocol, network, test, network == one_answer)
             runs.append(run)
         evaluate_runs(runs, results=folder / f"evaluation/{protocol}.csv")
+    compare_paper(folder, run_name="usual", comparison=folder / "paper.csv")
     return folder
 
 

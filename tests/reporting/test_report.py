@@ -96,7 +96,7 @@ def test_all_figures_are_inside_each_once(page):
 
 def test_contents_lead_to_sections(page, text):
     targets = [link[1:] for link in page.links if link.startswith("#")]
-    assert len(targets) == 6
+    assert len(targets) == 7
     assert all(f'<h2 id="{target}">' in text for target in targets)
 
 

@@ -76,9 +76,42 @@ rule figures:
         """
 
 
+rule compare_paper:
+    input:
+        get_results(),
+    output:
+        report(
+            f"results/{RUN}/paper.csv",
+            caption="../report/tables.rst",
+            category="Tables",
+        ),
+    log:
+        f"logs/{RUN}/compare_paper.log",
+    benchmark:
+        f"logs/{RUN}/compare_paper.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code_hash("reporting.compare_paper"),
+        results=get_results_folder,
+        run=RUN,
+    shell:
+        """
+        mcalc compare-paper {params.results:q} \
+            --run-name {params.run} \
+            --comparison {output:q} \
+            >{log:q} 2>&1
+        """
+
+
 rule report:
     input:
         get_results(),
+        f"results/{RUN}/paper.csv",
         get_tables("md"),
         get_figures("png"),
     output:

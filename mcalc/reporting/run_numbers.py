@@ -1,0 +1,162 @@
+"""What a run has for each cell of the study's tables, with the uncertainty of its own sample."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from mcalc.evaluation.metrics import Confusion, measures
+from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
+
+# The study's six settings of each network, in the order of its tests: batch size, lowest and
+# highest learning rate, epochs.
+SETTINGS = (
+    (32, 8e-6, 1e-4, 15),
+    (64, 8e-6, 1e-4, 15),
+    (64, 8e-6, 1e-4, 30),
+    (32, 2e-6, 1e-3, 15),
+    (64, 2e-6, 1e-3, 15),
+    (64, 2e-6, 1e-3, 30),
+)
+# The first test of each of the study's tables of training results.
+FIRST_TESTS = {5: 1, 6: 7, 7: 13, 8: 19}
+
+SHARES = ("recall", "precision", "specificity", "accuracy")
+
+# Confusion matrices drawn for the interval of a measure that is no share.
+DRAWS = 2000
+
+NAN = float("nan")
+
+
+class Ours(NamedTuple):
+    """A number of the run, in the unit of the page, with its 95 % interval (NaN where none)."""
+
+    value: float
+    low: float = NAN
+    high: float = NAN
+
+
+def run_numbers(run: Results, protocol: str) -> dict[str, Ours | str]:
+    """Return for each cell, named as in '9/AlexNet/recall', the run's number or why it has none.
+
+    Shares have Wilson's interval (Wilson 1927) at the run's own count, F1 and MCC that of 2,000
+    confusion matrices drawn at random, the filters' scores 1.96 standard errors of the mean over
+    ROIs; counts and losses have none.
+    """
+    found: dict[str, Ours | str] = {}
+    for table in (_counts, _training, _measures):
+        found |= table(run, protocol)
+    if protocol not in run.protocols:
+        found = {cell: f"the protocol {protocol} was not run" for cell in found}
+    return found | dict(_filters(run))
+
+
+def _counts(run: Results, protocol: str) -> dict[str, Ours | str]:
+    """Table 2: ROIs before rotation, images after it."""
+    before = run.rois["label"].value_counts()
+    images = run.splits[protocol] if protocol in run.protocols else pd.DataFrame({"label": []})
+    after = images["label"].value_counts()
+    before["total"], after["total"] = before.sum(), after.sum()
+    return {
+        f"2/{row}/{column}": Ours(float(counts.get(row, 0)))
+        for row in ("benign", "malignant", "total")
+        for column, counts in (("before", before), ("after", after))
+    }
+
+
+def _filters(run: Results) -> Iterator[tuple[str, Ours | str]]:
+    """Table 4: means over ROIs; only the first of its filters is known by name."""
+    scores = run.filter_scores[run.filter_scores["filter"] == "adaptive_median"]
+    for column in ("psnr", "mse"):
+        for row in ("second", "third"):
+            yield f"4/{row}/{column}", "which filter this is, is not known"
+        values = scores[column][np.isfinite(scores[column])]
+        mean, error = values.mean(), 1.96 * values.sem()
+        absent = "the adaptive median filter was not scored"
+        number = Ours(mean, mean - error, mean + error) if len(values) else absent
+        yield f"4/first/{column}", number
+
+
+def _training(run: Results, protocol: str) -> dict[str, Ours | str]:
+    """Tables 5 to 8: the run of the same network and setting, all in per cent."""
+    found = {}
+    runs = run.runs[(run.runs["protocol"] == protocol) & (run.runs["fold"] == 0)]
+    for table, first in FIRST_TESTS.items():
+        of_table = runs[runs["network"].map(TRAINING_TABLES) == table]
+        for test, setting in enumerate(SETTINGS, start=first):
+            same = of_table[[_is_setting(row, setting) for _, row in of_table.iterrows()]]
+            found |= {
+                f"{table}/{test}/{name}": number for name, number in _losses(same, setting).items()
+            }
+    return found
+
+
+def _is_setting(row: pd.Series, setting: tuple) -> bool:
+    return np.allclose([row[n] for n in ("batch_size", "lr_min", "lr_max", "epochs")], setting)
+
+
+def _losses(runs: pd.DataFrame, setting: tuple) -> dict[str, Ours | str]:
+    if runs.empty:
+        size, low, high, epochs = setting
+        absent = f"no run has batches of {size}, rates {low:g} to {high:g}, {epochs} epochs"
+        return dict.fromkeys(("train_loss", "valid_loss", "error_rate", "accuracy"), absent)
+    row = runs.iloc[0]
+    counts = _benign_positive(row)
+    wrong = counts.false_positives + counts.false_negatives
+    return {
+        "train_loss": Ours(100 * row["train_loss"]),
+        "valid_loss": Ours(100 * row["valid_loss"]),
+        "error_rate": _share(wrong, sum(counts), 100),
+        "accuracy": _share(sum(counts) - wrong, sum(counts), 100),
+    }
+
+
+def _measures(run: Results, protocol: str) -> dict[str, Ours | str]:
+    """Table 9: each network's best run, with benign as the positive class as in the study."""
+    best = run.best_runs[run.best_runs["protocol"] == protocol]
+    found = {}
+    for table in FIRST_TESTS:
+        rows = best[best["network"].map(TRAINING_TABLES) == table]
+        network = next(name for name, number in TRAINING_TABLES.items() if number == table)
+        numbers = dict.fromkeys((*SHARES, "f1", "mcc"), "the network was not trained")
+        if len(rows):
+            numbers = _measured(_benign_positive(rows.iloc[0]))
+        found |= {f"9/{NETWORK_NAMES[network]}/{name}": ours for name, ours in numbers.items()}
+    return found
+
+
+def _measured(counts: Confusion) -> dict[str, Ours | str]:
+    tp, fp, fn, tn = counts
+    parts = {
+        "recall": (tp, tp + fn),
+        "precision": (tp, tp + fp),
+        "specificity": (tn, tn + fp),
+        "accuracy": (tp + tn, sum(counts)),
+    }
+    found: dict[str, Ours | str] = {name: _share(*part) for name, part in parts.items()}
+    draws = np.random.default_rng(0).multinomial(sum(counts), np.divide(counts, sum(counts)), DRAWS)
+    drawn = [measures(Confusion(*map(int, draw))) for draw in draws]
+    whole = measures(counts)
+    for name in ("f1", "mcc"):
+        if np.isnan(whole[name]):
+            found[name] = "the run's matrix has an empty row or column"
+        else:
+            ends = np.nanpercentile([draw[name] for draw in drawn], (2.5, 97.5))
+            found[name] = Ours(whole[name], *map(float, ends))
+    return found
+
+
+def _benign_positive(row: pd.Series) -> Confusion:
+    """Return a run's confusion matrix with benign as the positive class."""
+    counts = Confusion(*(int(row[name]) for name in Confusion._fields))
+    return counts if row["positive_class"] == "benign" else Confusion(*counts[::-1])
+
+
+def _share(part: int, whole: int, scale: int = 1) -> Ours | str:
+    if not whole:
+        return "the run has no image to count it on"
+    ends = binomtest(part, whole).proportion_ci(method="wilson")
+    return Ours(*(scale * float(number) for number in (part / whole, ends.low, ends.high)))
