@@ -17,6 +17,9 @@ from mcalc.reporting.study_tables import Table, make_tables
 
 FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
 
+# Columns of numbers beside the study's.
+PAPER_NUMBERS = ("printed", "here", "95 % interval", "difference")
+
 # How many of the ROIs set aside are listed one by one.
 LISTED = 20
 
@@ -152,25 +155,28 @@ def _paper(results: Results) -> dict:
     counts = rows["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict()
     tables = []
     for number, cells in rows.groupby("table"):
-        interval = [
-            "" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
-            for low, high in zip(cells["low"], cells["high"], strict=True)
-        ]
-        shown = pd.DataFrame(
-            {
-                "row": cells["row"],
-                "number": cells["column"].map(_name_column),
-                "printed": cells["printed"],
-                "here": [f"{value:.4f}" for value in cells["ours"]],
-                "95 % interval": interval,
-                "difference": [f"{value:+.4f}" for value in cells["difference"]],
-                "verdict": cells["verdict"].str.replace("_", " "),
-                "why": cells["why"],
-            }
-        ).replace({"nan": "", "+nan": ""})
         title = f"Table {number} as the study prints it, and this run"
-        tables.append(show_table(Table(f"paper{number}", title, "", shown)))
+        shown = [_show_cell(cell) for cell in cells.itertuples()]
+        columns = [(name, name in PAPER_NUMBERS) for name in shown[0]]
+        body = [list(cell.values()) for cell in shown]
+        tables.append(ShownTable(f"paper{number}", title, "", columns, body))
     return {"tables": tables, "counts": counts, "cells": len(rows)}
+
+
+def _show_cell(cell) -> dict[str, str]:
+    """Return a row of COMPARISON in words, its numbers with the decimals of the page."""
+    layout = f".{len(cell.printed.partition('.')[2])}f"
+    interval = f"{cell.low:{layout}} to {cell.high:{layout}}"
+    return {
+        "row": cell.row,
+        "number": _name_column(cell.column),
+        "printed": cell.printed,
+        "here": "" if np.isnan(cell.ours) else f"{cell.ours:{layout}}",
+        "95 % interval": "" if np.isnan(cell.low) else interval,
+        "difference": "" if np.isnan(cell.ours) else f"{cell.difference:+{layout}}",
+        "verdict": cell.verdict.replace("_", " "),
+        "why": cell.why,
+    }
 
 
 def _compare_sides(results: Results, protocol: str) -> dict:

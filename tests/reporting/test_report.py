@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcalc import records
 from mcalc.errors import DataError
 from mcalc.reporting.report import show_table, write_report
 from mcalc.reporting.results import Results
@@ -255,3 +256,17 @@ def test_a_missing_figure_is_named(make_run, tmp_path):
 
 def test_the_same_results_give_the_same_report(text, usual_run):
     assert read_report(usual_run) == text
+
+
+def test_every_printed_number_of_the_study_stands_beside_the_runs(page, usual_run):
+    """The phantom is said to be one before any of them, and the decimals are the page's."""
+    rows = records.read(usual_run / "paper.csv", records.COMPARISON)
+    shown = {name: rows for name, rows in page.tables.items() if name.startswith("paper")}
+    assert list(shown) == [f"paper{number}" for number in (2, 4, 5, 6, 7, 8, 9)]
+    assert sum(len(rows) - 1 for rows in shown.values()) == len(rows) == 131
+    assert ["benign", "before", "1077", "4", "", "-1073"] == shown["paper2"][1][:6]
+    assert [row[2] for row in shown["paper9"][1:]] == rows[rows["table"] == 9]["printed"].tolist()
+    assert all(row[6] for rows in shown.values() for row in rows)
+    said = page.text.index("no number of it can be set beside the study's")
+    assert said < page.text.index("Table 2 as the study prints it")
+    assert "12 cannot be true whatever the data" in page.text
