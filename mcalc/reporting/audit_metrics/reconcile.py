@@ -101,7 +101,9 @@ def _reading(row: Row, kept: tuple[Figure, ...], dropped: list[Figure]) -> Readi
     changes = []
     for figure in dropped:
         instead = {shown(matrix, figure) for matrix in found.matrices}
-        alike = sorted(instead, key=lambda digits, figure=figure: likeness(figure.plain, digits))
+        alike = sorted(
+            instead, key=lambda digits, figure=figure: (likeness(figure.plain, digits), digits)
+        )
         changes.append(Change(figure, tuple(alike), likeness(figure.plain, alike[0])[1]))
     return Reading(tuple(changes), found, _loose(row, kept))
 
