@@ -20,7 +20,7 @@ from mcalc.reporting.audit_metrics.figures import (
     mcc_against,
     shown,
 )
-from mcalc.reporting.audit_metrics.ratios import simplest_fraction
+from mcalc.reporting.audit_metrics.ratios import denominators
 from mcalc.reporting.audit_metrics.search import search
 
 PRINTED = (*RATIOS, "mcc")
@@ -113,28 +113,42 @@ def test_the_search_finds_what_trying_all_matrices_finds_at_length(monkeypatch, 
     compare_with_trying_all(seed, rounds=300 if many < 0 else 2000, largest=13)
 
 
-def true_one_is_found(seed: int, rounds: int, largest: int) -> None:
+@pytest.mark.slow
+def test_a_range_of_n_finds_what_each_n_finds():
+    generator = random.Random(8)
+    for _ in range(60):
+        n = generator.randint(2, 300)
+        cuts = sorted(generator.randint(0, n) for _ in range(3))
+        matrix = Matrix(cuts[0], cuts[1] - cuts[0], cuts[2] - cuts[1], n - cuts[2])
+        asked = printed(generator, matrix, generator.sample(PRINTED, generator.randint(3, 5)))
+        asked += printed(generator, matrix, [generator.choice(["fn", "fp", "tp"])])
+        each = [found for n in range(1, 301) for found in search(asked, [n], limit=10**6).matrices]
+        assert search(asked, range(1, 301), limit=10**6).matrices == each
+        assert matrix in each
+
+
+def true_one_is_found(seed: int, rounds: int, largest: int, figures: tuple[int, int]) -> None:
     """Round random matrices; with the margin known, so that all candidates can be listed."""
     generator = random.Random(seed)
     for _ in range(rounds):
         n = generator.randint(2, largest)
         cuts = sorted(generator.randint(0, n) for _ in range(3))
         matrix = Matrix(cuts[0], cuts[1] - cuts[0], cuts[2] - cuts[1], n - cuts[2])
-        asked = printed(generator, matrix, generator.sample(PRINTED, generator.randint(2, 6)))
+        asked = printed(generator, matrix, generator.sample(PRINTED, generator.randint(*figures)))
         known = generator.choice(["positives", "predicted_positives"])
         asked += printed(generator, matrix, [known])
-        found = search(asked, [n], limit=10**6)
+        found = search(asked, [n], limit=10**7, budget=10**9)
         assert found.complete
         assert matrix in found.matrices, (matrix, asked)
 
 
 def test_the_true_matrix_is_among_the_candidates():
-    true_one_is_found(seed=2, rounds=1000, largest=25)
+    true_one_is_found(seed=2, rounds=1000, largest=25, figures=(1, 3))
 
 
 @pytest.mark.slow
 def test_the_true_matrix_is_among_the_candidates_at_length():
-    true_one_is_found(seed=3, rounds=3000, largest=2000)
+    true_one_is_found(seed=3, rounds=3000, largest=1500, figures=(3, 7))
 
 
 def flags_swaps(seed: int, rounds: int, largest: int) -> None:
@@ -262,18 +276,14 @@ def test_the_coefficient_is_compared_without_rounding():
     assert mcc_against(large, Fraction(10**9 - 3, 10**9)) == 1
 
 
-def test_the_simplest_fraction_has_the_smallest_denominator():
+def test_denominators_are_those_with_a_numerator():
     generator = random.Random(7)
-    for _ in range(300):
-        low = Fraction(generator.randint(0, 999), 1000)
+    for _ in range(50):
+        low = Fraction(generator.randint(-5, 999), 1000)
         high = low + Fraction(generator.randint(1, 200), 4000)
-        opened = generator.choice([True, False]), generator.choice([True, False])
-        interval = Interval(low, high, *opened)
-        smallest = next(
-            b
-            for b in range(1, 5000)
-            if any(interval.holds(Fraction(a, b)) for a in range(int(low * b), int(high * b) + 2))
-        )
-        found = simplest_fraction(interval)
-        assert interval.holds(found)
-        assert found.denominator == smallest
+        interval = Interval(low, high, *generator.choices([True, False], k=2))
+        found = denominators([interval, Interval(Fraction(0), Fraction(1))], 60)
+        for b in range(1, 61):
+            assert found[b] == any(interval.holds(Fraction(a, b)) for a in range(b + 1))
+        assert found[0] == interval.holds(Fraction(0))
+    assert denominators([], 3)[:4] == bytes([1, 1, 1, 1])
