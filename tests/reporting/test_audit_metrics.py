@@ -234,6 +234,28 @@ def test_n_may_be_unknown(tmp_path):
     assert [change.figure.measure for change in second.readings[0].changes] != []
 
 
+def test_nothing_is_concluded_from_a_list_that_was_cut_short(tmp_path):
+    def change(content):
+        content["matrices"][0] = {
+            "table": "2",
+            "n": {"from": 1, "to": 900},
+            "unit": "percent",
+            "figures": {"accuracy": "accuracy"},
+        }
+        matrices = ["2/baseline", "2/our network"]
+        content["checks"] = [
+            {"kind": "common", "count": "positives", "matrices": matrices},
+            {"kind": "errors", "matrix": "2/baseline", "error_rate": "2/baseline/accuracy"}
+            | {"unit": "percent"},
+        ]
+
+    audit = audit_metrics(write(tmp_path, change))
+    assert not any(verdict.complete for verdict in audit.verdicts)
+    assert [finding.verdict for finding in audit.findings] == ["note", "note"]
+    assert all("more matrices fit than were listed" in each.says for each in audit.findings)
+    assert audit.impossible == 0
+
+
 @pytest.mark.parametrize(
     ("printed", "other", "expected"),
     [

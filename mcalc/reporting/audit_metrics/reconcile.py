@@ -54,6 +54,11 @@ class Verdict(NamedTuple):
         return not self.readings[0].changes
 
     @property
+    def complete(self) -> bool:
+        """Tell whether `matrices` are all there are."""
+        return self.readings[0].found.complete
+
+    @property
     def matrices(self) -> list[Matrix]:
         """The matrices of the likeliest reading."""
         return self.readings[0].found.matrices
