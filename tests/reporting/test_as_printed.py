@@ -21,13 +21,15 @@ PACKAGE = Path(mcalc.__file__).parent
 ALLOWED = {"reporting/audit_metrics/kinds.py"}
 
 
-@pytest.mark.parametrize(
-    ("network", "errors"),
-    [("ResNet34", (9, 0)), ("ResNet50", (0, 1)), ("VGG16", (9, 4)), ("AlexNet", (87, 63))],
-)
-def test_table_9s_f1_is_that_of_recall(network, errors):
-    row = read_paper("leong2022").tables["9"].rows[network]
-    assert f"{float(f1_of_recall(Fraction(row['recall']), *errors)):.4f}" == row["f1"]
+def test_table_9s_f1_is_that_of_recall():
+    rows = read_paper("leong2022").tables["9"].rows
+    errors = {"ResNet34": (9, 0), "ResNet50": (0, 1), "VGG16": (9, 4), "AlexNet": (87, 63)}
+    found = {
+        name: f1_of_recall(Fraction(rows[name]["recall"]), *each) for name, each in errors.items()
+    }
+    assert {name: f"{float(f1):.4f}" for name, f1 in found.items()} == {
+        name: row["f1"] for name, row in rows.items()
+    }
 
 
 def test_f1_of_nothing_is_0():
