@@ -31,6 +31,7 @@ LIGHT_STAGES = (
     "mcalc.images.enhance",
     "mcalc.evaluation.split",
     "mcalc.evaluation.evaluate",
+    "mcalc.reporting.audit_metrics",
 )
 
 

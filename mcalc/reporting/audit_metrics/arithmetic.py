@@ -1,6 +1,6 @@
 """The arithmetic of the checks: pure functions on printed digits, exact but for a logarithm."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import combinations
@@ -64,15 +64,16 @@ def plain(number: Fraction, places: int = 2) -> str:
     return str(number) if number.denominator == 1 else f"{float(number):.{places}f}"
 
 
-def spans(numbers: Sequence[int]) -> str:
+def spans(numbers: Iterable[int]) -> str:
     """Write whole numbers for people, as in '853-869' or '801, 805-807'."""
+    numbers = sorted(set(numbers))
     runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
+    for number in numbers:
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
     texts = [f"{low}-{high}" if low < high else str(low) for low, high in runs]
     if len(texts) > 8:
-        return f"{len(set(numbers))} numbers from {min(numbers)} to {max(numbers)}"
+        return f"{len(numbers)} numbers from {numbers[0]} to {numbers[-1]}"
     return ", ".join(texts)

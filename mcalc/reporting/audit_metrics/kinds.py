@@ -19,6 +19,7 @@ from mcalc.reporting.audit_metrics.figures import COUNTS, Interval, dot, printed
 
 # How many matrices of a row a formula is tried on.
 TRIED = 100
+UNDECIDED = "Not decided: more matrices fit than were listed. Give n, or more figures."
 
 
 class Finding(NamedTuple):
@@ -115,18 +116,21 @@ def errors(given: dict) -> list[Finding]:
     """Compare the errors of a confusion matrix with an error rate printed elsewhere."""
     verdict = given["matrix"]
     (other, digits), *_ = given["error_rate"]
-    ours, theirs = set(), set()
-    for matrix in verdict.matrices:
-        ours.add(matrix.fn + matrix.fp)
-        theirs |= set(numerators(_fraction(digits, given["unit"]), sum(matrix)))
-    sizes = spans([sum(matrix) for matrix in verdict.matrices])
+    share = _fraction(digits, given["unit"])
+    errors = {matrix: matrix.fn + matrix.fp for matrix in verdict.matrices}
+    agreeing = [m for m, wrong in errors.items() if wrong in numerators(share, sum(m))]
+    if agreeing:
+        wrong, sizes = spans([errors[m] for m in agreeing]), spans([sum(m) for m in agreeing])
+        says = f"Errors: {wrong} of {sizes}, as {digits} of {other} says."
+        return [Finding("holds", verdict.row.where, says)]
+    if not verdict.complete:
+        return [Finding("note", verdict.row.where, UNDECIDED)]
+    sizes = {sum(matrix) for matrix in errors}
+    theirs = spans([count for n in sizes for count in numerators(share, n)]) or "no share of it"
     says = (
-        f"Errors: {spans(ours)} of {sizes}, but {digits} of {other} is {spans(theirs) or 'none'}."
+        f"Errors: {spans(errors.values())} of {spans(sizes)}, but {digits} of {other} is {theirs}."
     )
-    agree = bool(ours & theirs)
-    if agree:
-        says = f"Errors: {spans(ours & theirs)} of {sizes}, as {digits} of {other} says."
-    return [Finding("holds" if agree else "impossible", verdict.row.where, says)]
+    return [Finding("impossible", verdict.row.where, says)]
 
 
 def common(given: dict) -> list[Finding]:
@@ -136,6 +140,8 @@ def common(given: dict) -> list[Finding]:
         for verdict in given["matrices"]
     }
     name = given["count"].replace("_", " ")
+    if not all(verdict.complete for verdict in given["matrices"]):
+        return [Finding("note", ", ".join(counts), UNDECIDED)]
     found = [Finding("note", row, f"{name}: {spans(each)}.") for row, each in counts.items()]
     if set.intersection(*counts.values()):
         return [*found, Finding("holds", ", ".join(counts), f"They have {name} in common.")]

@@ -1,51 +1,31 @@
 """Which denominators a printed ratio can have."""
 
+from collections.abc import Sequence
 from fractions import Fraction
-from math import ceil, floor
+from functools import lru_cache
 
-from mcalc.reporting.audit_metrics.figures import Figure, Interval
-
-
-class Ratio:
-    """Which denominators a printed ratio can have, apart from 0."""
-
-    def __init__(self, figure: Figure) -> None:
-        low, high, low_open, high_open = figure.interval
-        self.low, self.high = low.as_integer_ratio(), high.as_integer_ratio()
-        self.low_open, self.high_open = low_open, high_open
-        zero = figure.interval.holds(Fraction(0))
-        self.smallest = 0 if zero else simplest_fraction(figure.interval).denominator
-
-    def fits(self, denominator: int) -> bool:
-        """Tell whether some numerator makes the ratio; over 0 the ratio counts as 0."""
-        if not denominator:
-            return not self.smallest
-        a, b = self.low
-        c, d = self.high
-        least = (a * denominator) // b + 1 if self.low_open else -(-a * denominator // b)
-        most = -(-c * denominator // d) - 1 if self.high_open else (c * denominator) // d
-        return max(least, 0) <= most
+from mcalc.reporting.audit_metrics.figures import Interval
 
 
-def simplest_fraction(interval: Interval) -> Fraction:
-    """Return the fraction of the smallest denominator in an interval from 0 on (Stern-Brocot).
+def denominators(intervals: Sequence[Interval], largest: int) -> bytes:
+    """Tell for 0 to `largest` (or more) whether each ratio has a numerator: 1 or 0.
 
-    Which n are too small for a ratio follows: 0.9239 as a share needs at least 92 cases.
+    Without any ratio, all do. A ratio over 0 counts as 0.
     """
-    low, high = max(interval.low, Fraction(0)), interval.high
-    whole_number = Fraction(ceil(low))
-    if interval.low_open and whole_number == interval.low:
-        whole_number += 1
-    if interval.holds(whole_number):
-        return whole_number
-    base = floor(low)
-    if high == base:  # empty
-        return Fraction(1, 10**30)
-    start, end = low - base, high - base
-    inverse = Interval(
-        1 / end,
-        1 / start if start else Fraction(10**30),
-        interval.high_open,
-        interval.low_open and bool(start),
-    )
-    return base + 1 / simplest_fraction(inverse)
+    # Rounded up, so that searches of nearly the same n share the work.
+    many = 1 << largest.bit_length()
+    found = [_denominators(interval, many) for interval in intervals] or [b"\1" * many]
+    return found[0] if len(found) == 1 else bytes(map(min, *found))
+
+
+@lru_cache(maxsize=64)
+def _denominators(interval: Interval, many: int) -> bytes:
+    low, high, low_open, high_open = interval
+    a, b = low.as_integer_ratio()
+    c, d = high.as_integer_ratio()
+    found = bytearray([interval.holds(Fraction(0))])
+    for denominator in range(1, many):
+        least = a * denominator // b + 1 if low_open else -(-a * denominator // b)
+        most = -(-c * denominator // d) - 1 if high_open else c * denominator // d
+        found.append(max(least, 0) <= min(most, denominator))
+    return bytes(found)

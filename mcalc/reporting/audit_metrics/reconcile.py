@@ -54,6 +54,11 @@ class Verdict(NamedTuple):
         return not self.readings[0].changes
 
     @property
+    def complete(self) -> bool:
+        """Tell whether `matrices` are all there are."""
+        return self.readings[0].found.complete
+
+    @property
     def matrices(self) -> list[Matrix]:
         """The matrices of the likeliest reading."""
         return self.readings[0].found.matrices
@@ -101,7 +106,9 @@ def _reading(row: Row, kept: tuple[Figure, ...], dropped: list[Figure]) -> Readi
     changes = []
     for figure in dropped:
         instead = {shown(matrix, figure) for matrix in found.matrices}
-        alike = sorted(instead, key=lambda digits, figure=figure: likeness(figure.plain, digits))
+        alike = sorted(
+            instead, key=lambda digits, figure=figure: (likeness(figure.plain, digits), digits)
+        )
         changes.append(Change(figure, tuple(alike), likeness(figure.plain, alike[0])[1]))
     return Reading(tuple(changes), found, _loose(row, kept))
 

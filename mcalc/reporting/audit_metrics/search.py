@@ -23,14 +23,13 @@ from mcalc.reporting.audit_metrics.projection import (
     envelope,
     project,
 )
-from mcalc.reporting.audit_metrics.ratios import Ratio
+from mcalc.reporting.audit_metrics.ratios import denominators
 from mcalc.reporting.audit_metrics.turning import transpose, turned
 
 # How many steps a search takes before it is given up as undecided: about ten seconds.
 BUDGET = 500_000
 # From so many pairs on it pays to ask first what Matthews' coefficient leaves of the prevalences.
 MANY = 3000
-_MARGINS = (COUNTS["positives"], COUNTS["negatives"])
 
 
 class Found(NamedTuple):
@@ -88,32 +87,24 @@ def search(
 def _matrices(figures: list[Figure], sizes: Sequence[int], budget: int) -> Iterator[Matrix]:
     if not sizes or not all(_possible_at_all(figure) for figure in figures):
         return
-    choices, first, last = [], sizes[0], sizes[-1]
-    for transposed in (False, True):
-        conditions = conditions_of(figures, transposed=transposed)
-        projection = project(conditions)
-        if projection.infeasible:
-            return
-        lines = envelope(projection.positives, first, last)
-        first, last = bounds_of_n(lines, first, last)
-        if first > last:
-            return
-        projection = projection._replace(positives=lines)
-        range_at_end = bounds(lines, 1, (last,)) or (0, last)
-        width = range_at_end[1] - range_at_end[0]
-        # A ratio over positives or negatives leaves few of them, too.
-        oriented = turned(figures) if transposed else figures
-        margins = [figure for figure in oriented if _denominator(figure) in _MARGINS]
-        choices.append((width / 10 ** len(margins), transposed, width, conditions, projection))
-    # The way round that leaves fewer positives to try.
-    _, transposed, width, conditions, projection = min(choices, key=lambda choice: choice[:2])
+    # A ratio over positives or negatives leaves few of them to try; if there are more ratios over
+    # predicted positives and negatives, these take their place.
+    first, last = sizes[0], sizes[-1]
+    transposed = _over_margins(turned(figures)) > _over_margins(figures)
+    conditions = conditions_of(figures, transposed=transposed)
+    projection = project(conditions)
+    if projection.infeasible:
+        return
+    lines = envelope(projection.positives, first, last)
+    first, last = bounds_of_n(lines, first, last)
     sizes = sizes[bisect_left(sizes, first) : bisect_right(sizes, last)]
     if not sizes:
         return
-    coefficient = _coefficient(figures)
-    shares = None
-    if coefficient and width * len(sizes) > MANY:
+    coefficient, shares = _coefficient(figures), None
+    low, high = bounds(lines, 1, (sizes[-1],)) or (0, sizes[-1])
+    if coefficient and (high - low) * len(sizes) > MANY:
         shares = prevalences(conditions, coefficient)
+    projection = projection._replace(positives=lines)
     walk = _Walk(turned(figures) if transposed else figures, projection, shares, budget)
     for matrix in walk.matrices(sizes):
         yield transpose(matrix) if transposed else matrix
@@ -132,22 +123,19 @@ class _Walk:
         self.figures, self.projection, self.shares = figures, projection, shares
         self.left = budget
         self.coefficient = _coefficient(figures)
-        # Ratios over n, positives or negatives: which denominators can carry them at all.
-        self.over = {
-            name: [Ratio(figure) for figure in figures if _denominator(figure) == COUNTS[name]]
-            for name in ("n", "positives", "negatives")
-        }
 
     def matrices(self, sizes: Sequence[int]) -> Iterator[Matrix]:
         """Yield all matrices of these sizes, the smallest first."""
-        largest = sizes[-1]
-        positives = [p for p in range(largest + 1) if self._fits("positives", p)]
-        negatives = bytearray(self._fits("negatives", count) for count in range(largest + 1))
-        smallest_negatives = negatives.find(1)
+        fit_n, fit_positives, fit_negatives = (
+            denominators(_over(self.figures, COUNTS[name]), sizes[-1])
+            for name in ("n", "positives", "negatives")
+        )
+        positives = [count for count, fits in enumerate(fit_positives) if fits]
+        smallest_negatives = fit_negatives.find(1)
         if not positives or smallest_negatives < 0:
             return
         for n in sizes:
-            if n < positives[0] + smallest_negatives or not self._fits("n", n):
+            if n < positives[0] + smallest_negatives or not fit_n[n]:
                 continue
             found = bounds(self.projection.positives, 1, (n,))
             if found is None:
@@ -157,11 +145,8 @@ class _Walk:
                 ranges = within(self.shares, n, *ranges[0])
             for low, high in ranges:
                 for p in positives[bisect_left(positives, low) : bisect_right(positives, high)]:
-                    if negatives[n - p]:
+                    if fit_negatives[n - p]:
                         yield from self._of_margins(n, p)
-
-    def _fits(self, name: str, denominator: int) -> bool:
-        return all(ratio.fits(denominator) for ratio in self.over[name])
 
     def _of_margins(self, n: int, positives: int) -> Iterator[Matrix]:
         self._step()
@@ -206,8 +191,18 @@ def _possible_at_all(figure: Figure) -> bool:
     return figure.interval.meets(Interval(least, Fraction(1)))
 
 
-def _denominator(figure: Figure) -> tuple[int, int, int, int] | None:
-    return RATIOS[figure.measure][1] if figure.measure in RATIOS else None
+def _over(figures: list[Figure], denominator: tuple[int, int, int, int]) -> list[Interval]:
+    """Return what the ratios over a count may be."""
+    return [
+        figure.interval
+        for figure in figures
+        if figure.measure in RATIOS and RATIOS[figure.measure][1] == denominator
+    ]
+
+
+def _over_margins(figures: list[Figure]) -> int:
+    """Return how many ratios are over positives or negatives."""
+    return sum(len(_over(figures, COUNTS[name])) for name in ("positives", "negatives"))
 
 
 def _coefficient(figures: list[Figure]) -> Interval | None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -79,8 +78,8 @@ def write_json(audit: Audit, path: str | os.PathLike) -> None:
 
 
 def _sentences_of(reading: Reading) -> list[str]:
-    said = [_change(change) for change in reading.changes]
     found = reading.found
+    said = [_change(change, found) for change in reading.changes]
     if not found.decided:
         return [*said, "Not decided: the search was given up."]
     rest = "The other figures fit" if reading.changes else "The figures fit"
@@ -91,8 +90,9 @@ def _sentences_of(reading: Reading) -> list[str]:
     return said
 
 
-def _change(change: Change) -> str:
-    instead = " or ".join(change.instead[:VALUES])
+def _change(change: Change, found: Found) -> str:
+    instead = "" if found.complete else "for example "
+    instead += " or ".join(change.instead[:VALUES])
     if len(change.instead) > VALUES:
         instead += f" or {len(change.instead) - VALUES} other values"
     name = change.figure.measure
@@ -107,7 +107,7 @@ def _matrices(found: Found) -> str:
     if len(found.matrices) == 1 and found.complete:
         return f"one matrix only: {_name(found.matrices[0])}"
     counts = zip(Matrix._fields, zip(*found.matrices, strict=True), strict=True)
-    ranges = ", ".join(f"{name.upper()} {_range(each)}" for name, each in counts)
+    ranges = ", ".join(f"{name.upper()} {spans(each)}" for name, each in counts)
     said = f"{many}: {ranges}"
     if len(found.matrices) <= MATRICES and found.complete:
         said += f" ({'; '.join(_name(matrix) for matrix in found.matrices)})"
@@ -119,10 +119,6 @@ def _matrices(found: Found) -> str:
 def _name(matrix: Matrix) -> str:
     counts = ", ".join(f"{name.upper()} {count}" for name, count in matrix._asdict().items())
     return f"{counts}, N {sum(matrix)}"
-
-
-def _range(counts: Sequence[int]) -> str:
-    return spans(list(counts))
 
 
 def _as_json(verdict: Verdict) -> dict:
