@@ -29,6 +29,8 @@ def list_rois(
         Wraps the files while they are read, to show a progress bar.
     processes : int
         How many read files at the same time.
+    max_pixels : int
+        A file that claims more is not decoded; the row is rejected as `too_large`.
 
     Returns
     -------
