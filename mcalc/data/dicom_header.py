@@ -87,7 +87,7 @@ def _read_elements(file: BinaryIO, path: str | os.PathLike) -> tuple[Elements, U
         source,
         syntax.is_implicit_VR,
         syntax.is_little_endian,
-        lambda tag, vr, length: tag >= PIXEL_DATA,
+        lambda tag, vr, length: int.__ge__(tag, PIXEL_DATA),  # pydicom's own >= is slow
         specific_tags=TAGS,
     )
     return {int(element.tag): element for element in elements}, syntax

@@ -8,6 +8,7 @@ warning or a log.
 import logging
 import math
 import os
+import stat
 import struct
 import threading
 import warnings
@@ -15,7 +16,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
-from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileMetaDataset
@@ -106,19 +106,18 @@ def open_file(path: str | os.PathLike, limit: float = math.inf) -> BufferedReade
     DataError
         If it is empty, larger, or no file at all.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
         raise DataError(f"{path}: not a file; leave it out.")
-    size = path.stat().st_size
-    if size > limit:
+    if found.st_size > limit:
         raise DataError(
             f"{path}: the file is larger than the {limit} bytes that an image may have; "
             "leave it out or cut the image out of it.",
             "too_large",
         )
-    if not size:
+    if not found.st_size:
         raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
-    return path.open("rb", buffering=_BEGINNING)
+    return open(path, "rb", buffering=_BEGINNING)
 
 
 def find_syntax(content: bytes, path: str | os.PathLike) -> tuple[UID, int, bool]:
