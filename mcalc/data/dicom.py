@@ -6,6 +6,7 @@ Whatever the file holds, the answer is an array or one `DataError`. docs/dicom.m
 import math
 import os
 
+import cv2
 import numpy as np
 import pydicom
 
@@ -19,6 +20,9 @@ __all__ = ["holds_mask", "is_mask", "read_dicom", "read_window"]
 __all__ += ["uid_from", "write_dicom"]
 
 _TOP = np.iinfo(np.uint16).max
+
+# What is empty or missing counts as.
+_RESCALING = {"RescaleSlope": 1.0, "RescaleIntercept": 0.0}
 
 
 def read_dicom(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -109,8 +113,10 @@ def _read(
         stored = decode(dataset, frame, path)
         codes, values = _levels(stored, frame, path)
         del stored
-        present = np.zeros(len(values), bool)
-        present[codes] = True
+        if _is_plain(dataset, frame):
+            return codes, None, 0.0
+        counts = cv2.calcHist([codes], [0], None, [len(values)], [0, len(values)])
+        present = counts.ravel() > 0  # OpenCV 4 gives a column
         units = _modality(dataset, values, path)
         turn = None
         if frame.is_inverted:
@@ -121,10 +127,16 @@ def _read(
         return table.astype(np.uint16 if is_wide else np.uint8)[codes], turn, shift
 
 
+def _is_plain(dataset: pydicom.Dataset, frame: Frame) -> bool:
+    """Tell whether the stored values are what is returned, as they are in most files."""
+    is_rescaled = any(name in dataset for name in (*_RESCALING, "ModalityLUTSequence"))
+    return not (frame.is_signed or frame.is_inverted or is_rescaled or frame.stored > 16)
+
+
 def _levels(
     stored: np.ndarray, frame: Frame, path: str | os.PathLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split stored values into codes and the values (float64) that the codes stand for.
+    """Split stored values into codes (uint8, uint16) and the values (float64) they stand for.
 
     Bits above BitsStored (0028,0101) are no part of a value (PS3.5, 8.1.1): overlays lie there.
     They are cleared, or made copies of the sign.
@@ -141,7 +153,9 @@ def _levels(
     values = np.arange(float(count))
     if frame.is_signed:
         values[count // 2 :] -= count
-    return unsigned & unsigned.dtype.type(count - 1), values
+    if unsigned.max() >= count:
+        unsigned = unsigned & unsigned.dtype.type(count - 1)
+    return unsigned.astype(np.uint16 if frame.allocated > 8 else np.uint8, copy=False), values
 
 
 def _modality(dataset: pydicom.Dataset, values: np.ndarray, path: str | os.PathLike) -> np.ndarray:
@@ -149,8 +163,7 @@ def _modality(dataset: pydicom.Dataset, values: np.ndarray, path: str | os.PathL
     if dataset.get("ModalityLUTSequence"):
         table, first = _table_of(dataset)
         return table[np.clip(values - first, 0, len(table) - 1).astype(int)]
-    slope = _rescaling(dataset, "RescaleSlope", 1.0, path)
-    intercept = _rescaling(dataset, "RescaleIntercept", 0.0, path)
+    slope, intercept = (_rescaling(dataset, name, path) for name in _RESCALING)
     if slope == 0:
         raise DataError(f"{path}: a rescale slope of zero, which leaves no image; mend the header.")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -171,11 +184,9 @@ def _table_of(dataset: pydicom.Dataset) -> tuple[np.ndarray, int]:
     return table, int(first)
 
 
-def _rescaling(
-    dataset: pydicom.Dataset, name: str, default: float, path: str | os.PathLike
-) -> float:
+def _rescaling(dataset: pydicom.Dataset, name: str, path: str | os.PathLike) -> float:
     value = dataset.get(name)
-    number = default if value in (None, "") else float(value)
+    number = _RESCALING[name] if value in (None, "") else float(value)
     if not math.isfinite(number):
         raise DataError(f"{path}: the {name} is no finite number; mend the header.")
     return number

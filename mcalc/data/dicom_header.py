@@ -9,7 +9,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.filereader import data_element_generator
 from pydicom.uid import UID
 
-from mcalc.data.dicom_parsing import explained, find_syntax
+from mcalc.data.dicom_parsing import explained, find_syntax, open_file
 from mcalc.errors import DataError
 
 PATIENT_ID, SERIES_UID, FRAMES = 0x00100020, 0x0020000E, 0x00280008
@@ -17,8 +17,8 @@ SAMPLES, ROWS, COLUMNS, BITS_ALLOCATED = 0x00280002, 0x00280010, 0x00280011, 0x0
 TAGS = [PATIENT_ID, SERIES_UID, SAMPLES, FRAMES, ROWS, COLUMNS, BITS_ALLOCATED]
 PIXEL_DATA = 0x7FE00010
 
-# Bytes read at once: all that stands before the pixels, as a rule.
-_BEGINNING = 1 << 14
+# Bytes of a deflated data set that are inflated.
+_BEGINNING = 1 << 16
 
 Elements = dict[int, RawDataElement]
 
@@ -47,13 +47,12 @@ def read_header(path: str | os.PathLike) -> Header:
         that it announces (where these are not compressed).
     """
     with explained(path, "not a readable DICOM image"):
-        with open(path, "rb", buffering=_BEGINNING) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
+        with open_file(path) as file:
             elements, syntax = _read_elements(file, path)
             # Before the pixels stand their tag, their length and, where it is explicit, their VR.
-            left = size - file.tell() - (8 if syntax.is_implicit_VR else 12)
+            left = (
+                os.fstat(file.fileno()).st_size - file.tell() - (8 if syntax.is_implicit_VR else 12)
+            )
         header = Header(
             _number(elements[ROWS]),
             _number(elements[COLUMNS]),
@@ -88,7 +87,7 @@ def _read_elements(file: BinaryIO, path: str | os.PathLike) -> tuple[Elements, U
         source,
         syntax.is_implicit_VR,
         syntax.is_little_endian,
-        lambda tag, vr, length: tag >= PIXEL_DATA,
+        lambda tag, vr, length: int.__ge__(tag, PIXEL_DATA),  # pydicom's own >= is slow
         specific_tags=TAGS,
     )
     return {int(element.tag): element for element in elements}, syntax

@@ -1,22 +1,25 @@
 """From the bytes of a DICOM file to a data set, quietly and within bounds.
 
-The file's own meta header is never handed to pydicom: the transfer syntax is read here, checked,
-and written anew, so that every file reaches the parser in one form, inflated where it was
-deflated. No text of the header leaves this module in an error, a warning or a log.
+The file's own meta header is never handed to pydicom: the transfer syntax is read and checked
+here, and what is deflated is inflated here. No text of the header leaves this module in an error, a
+warning or a log.
 """
 
 import logging
+import math
 import os
+import stat
 import struct
 import threading
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
-from pathlib import Path
+from io import BufferedReader, BytesIO
 
 import pydicom
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -54,6 +57,9 @@ _TAGS = [
     *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281050, 0x00281051),
     *(0x00281052, 0x00281053, 0x00283000, 0x7FE00010),
 ]
+# Bytes read at once: all that stands before the pixels, as a rule.
+_BEGINNING = 1 << 14
+
 _META_GROUP = b"\x02\0"
 _SYNTAX_TAG = b"\x02\0\x10\0"
 _LONG_LENGTHS = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN"}
@@ -76,16 +82,42 @@ def parse(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[pydico
         If the file is missing, empty, too large, no DICOM, or in a syntax that is not read.
     """
     with explained(path, "not a readable DICOM file"):
-        content = _content(Path(path), 4 * max_pixels + (1 << 20))
-        syntax, start, certain = find_syntax(content, path)
-        body = content[start:]
-        del content
-        if syntax == DeflatedExplicitVRLittleEndian:
-            body = _inflated(body, 4 * max_pixels + (1 << 20), path)
-            syntax = ExplicitVRLittleEndian
-        stream = BytesIO(_meta_header(syntax) + body)
-        del body
-        return pydicom.dcmread(stream, specific_tags=_TAGS), certain
+        limit = 4 * max_pixels + (1 << 20)
+        with open_file(path, limit) as file:
+            syntax, start, certain = find_syntax(file.peek(), path)
+            file.seek(start)
+            stream = file
+            if syntax == DeflatedExplicitVRLittleEndian:
+                stream = BytesIO(_inflated(file.read(), limit, path))
+                syntax = ExplicitVRLittleEndian
+            dataset = read_dataset(
+                stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=_TAGS
+            )
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = syntax
+        return dataset, certain
+
+
+def open_file(path: str | os.PathLike, limit: float = math.inf) -> BufferedReader:
+    """Open a file of 1 to `limit` bytes, so that `peek` shows all that stands before the pixels.
+
+    Raises
+    ------
+    DataError
+        If it is empty, larger, or no file at all.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+        raise DataError(f"{path}: not a file; leave it out.")
+    if found.st_size > limit:
+        raise DataError(
+            f"{path}: the file is larger than the {limit} bytes that an image may have; "
+            "leave it out or cut the image out of it.",
+            "too_large",
+        )
+    if not found.st_size:
+        raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
+    return open(path, "rb", buffering=_BEGINNING)
 
 
 def find_syntax(content: bytes, path: str | os.PathLike) -> tuple[UID, int, bool]:
@@ -160,22 +192,6 @@ class _Silence:
 _silence = _Silence()
 
 
-def _content(path: Path, limit: int) -> bytes:
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-        raise DataError(f"{path}: not a file; leave it out.")
-    with path.open("rb") as file:
-        content = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
-    if content is None or len(content) > limit:
-        raise DataError(
-            f"{path}: the file is larger than the {limit} bytes that an image may have; "
-            "leave it out or cut the image out of it.",
-            "too_large",
-        )
-    if not content:
-        raise DataError(f"{path}: the file is empty; download it again.", "empty_file")
-    return content
-
-
 def _meta(content: bytes) -> tuple[str, int]:
     """Return the transfer syntax ("" where none is told) and where the data set begins.
 
@@ -213,8 +229,3 @@ def _inflated(body: bytes, limit: int, path: str | os.PathLike) -> bytes:
     if not inflater.eof:
         raise ValueError("cut off")
     return content
-
-
-def _meta_header(syntax: str) -> bytes:
-    value = syntax.encode() + b"\0" * (len(syntax) % 2)
-    return b"\0" * 128 + b"DICM" + _SYNTAX_TAG + b"UI" + struct.pack("<H", len(value)) + value

@@ -1,5 +1,6 @@
 """A header read quickly says what pydicom says, and a file that is none is refused."""
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -94,3 +95,9 @@ def test_a_deflated_header_takes_no_more_memory_than_it_needs(path):
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.dcm")
+    with pytest.raises(DataError, match="not a file"):
+        read_header(tmp_path / "a.dcm")

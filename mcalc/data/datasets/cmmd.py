@@ -5,9 +5,8 @@ Cui et al. 2021, doi 10.7937/tcia.eqde-4b16. TCIA's tree has the films at
 `CMMD_clinicaldata_revision.xlsx` with a row a breast. It draws no boxes, so a ROI is the whole film
 (CC and MLO) of a breast whose `abnormality` is `calcification` or `both`; films of a breast
 without a row have no label and are not listed. Layout, columns and words are those that public
-loaders state; two that converted the whole download name the same nine patients in whom 15 films
-show the breast at the wrong border: in some the header's ImageLaterality (0020,0062) of two films
-is swapped, in others a film is mirrored. A left breast lies at the left border (see `_sides`).
+loaders state. In nine patients ImageLaterality (0020,0062) of two films is swapped, or a film is
+mirrored: docs/datasets.md. A left breast lies at the left border.
 """
 
 from collections import defaultdict
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pydicom
 
+from mcalc.data.dicom_parsing import explained
 from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.pixels import DICOM_SUFFIXES, read_pixels
 from mcalc.data.tables import find_table, read_table
@@ -28,8 +28,8 @@ TABLES = ("cmmd_clinicaldata_revision.xlsx", "cmmd_clinicaldata_revision.csv")
 WITH_CALCIFICATION = ("calcification", "both")
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 LABELS = {"Benign": "benign", "Malignant": "malignant"}
-ABNORMALITIES = (*WITH_CALCIFICATION, "mass")
-ALLOWED = {"LeftRight": SIDES, "abnormality": ABNORMALITIES, "classification": LABELS}
+FINDINGS = (*WITH_CALCIFICATION, "mass")
+ALLOWED = {"LeftRight": SIDES, "abnormality": FINDINGS, "classification": LABELS}
 # CodeValue (0008,0100) in ViewCodeSequence (0054,0220): SNOMED RT and CT (PS3.16, CID 4014).
 VIEWS = {"R-10242": "CC", "399162004": "CC", "R-10226": "MLO", "399368009": "MLO"}
 
@@ -52,20 +52,13 @@ def list_rois(
     ----------
     root : Path
         Holds, at any depth, the table and a folder for each patient, named by the id.
-    progress : callable, optional
-        Wraps the patients while their films are read, to show a progress bar.
-    max_pixels : int
-        A film that claims more is rejected undecoded (reason `too_large`).
+    progress, max_pixels
+        As `cbis_ddsm.list_rois` takes them; progress is told in patients.
 
     Returns
     -------
     found, rejected : list of dict
-        As `cbis_ddsm.list_rois` returns them.
-
-    Raises
-    ------
-    DataError
-        If there is no table, or a column is missing.
+        As `cbis_ddsm.list_rois` returns them; it raises as that does.
     """
     table = read_table(find_table(root, TABLES), ("ID1", *ALLOWED))
     patients, paths, found, rejected = defaultdict(list), defaultdict(list), [], []
@@ -80,83 +73,76 @@ def list_rois(
         for name in patients.keys() & path.relative_to(root).parts[:-1]:
             paths[name].append(path)
     for patient in progress(patients, len(patients)):
-        films, aside = _read_films(patient, paths[patient], max_pixels)
-        _list_breasts(patients[patient], films, aside, found, rejected)
+        films, aside = _list_films(patients[patient], paths[patient], max_pixels)
+        found, rejected = found + films, rejected + aside
     return found, rejected
 
 
-def _read_films(patient: str, paths: list[Path], max_pixels: int) -> tuple[list[Film], list[dict]]:
-    films, aside = [], []
+def _list_films(rows: list[dict], paths: list[Path], max_pixels: int) -> tuple[list, list]:
+    """Return one patient's usable films, and those not usable or missing, each as a dict."""
+    patient, films, found, rejected = rows[0]["ID1"], [], [], []
+
+    def reject(path: Path, reason: str, detail: str) -> None:
+        rejected.append(_rejected(f"{patient}_{path.stem}_1", reason, detail, path.as_posix()))
+
     for path in paths:
         try:
             films.append(_read_film(path, max_pixels))
         except DataError as error:
-            roi_id = f"{patient}_{path.stem}_1"
-            aside.append(_rejected(roi_id, error.reason, str(error), path.as_posix()))
-    return films, aside
-
-
-def _list_breasts(
-    rows: list[dict], films: list[Film], aside: list[dict], found: list, rejected: list
-) -> None:
-    """Add one patient's usable films to `found`; to `rejected` the others and those in `aside`."""
-    patient, sides = rows[0]["ID1"], _sides(films)
+            reject(path, error.reason, str(error))
+    sides = _sides(films)
     for film, side in zip(films, sides, strict=True):
-        roi_id = f"{patient}_{film.path.stem}_1"
         if not side:
-            detail = f"the header says {film.named}, the pixels show {film.shown}"
-            aside.append(_rejected(roi_id, "unclear_side", detail, film.path.as_posix()))
-        mine = [row for row in rows if SIDES[row["LeftRight"]] == side]
-        found += [{"roi_id": roi_id} | _catalog_row(row, film) for row in mine]
-    for side in [SIDES[row["LeftRight"]] for row in rows if not aside]:
-        if side not in sides:
-            detail = f"no film of the {side.lower()} breast lies in a folder {patient}"
-            rejected.append(_rejected(f"{patient}_{side}", "missing_file", detail))
-    rejected += aside
+            said = f"the header says {film.named}, the pixels show {film.shown}"
+            reject(film.path, "unclear_side", said)
+        found += [
+            {
+                "roi_id": f"{patient}_{film.path.stem}_1",
+                "patient_id": patient,
+                "laterality": side,
+                "view": film.view,
+                "abnormality_type": "calcification",
+                "label": LABELS[row["classification"]],
+                "pathology": row["classification"],
+                "source": film.path.as_posix(),
+                "mammogram": film.path.as_posix(),
+            }
+            for row in rows
+            if SIDES[row["LeftRight"]] == side
+        ]
+    absent = set() if rejected else {SIDES[row["LeftRight"]] for row in rows} - set(sides)
+    for side in sorted(absent):
+        detail = f"no film of the {side.lower()} breast lies in a folder {patient}"
+        rejected.append(_rejected(f"{patient}_{side}", "missing_file", detail))
+    return found, rejected
 
 
 def _read_film(path: Path, max_pixels: int) -> Film:
     pixels = read_pixels(path, max_pixels=max_pixels)
-    header = pydicom.dcmread(path, stop_before_pixels=True)
-    side = str(header.get("ImageLaterality"))
-    codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or []]
+    with explained(path, "the header cannot be read"):
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        side = str(header.get("ImageLaterality"))
+        codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or []]
     view = next((VIEWS[code] for code in codes if code in VIEWS), None)
     if side not in SIDES or not view:
-        raise DataError(
-            f"{path}: the header's side or view (ImageLaterality, ViewCodeSequence) is none of L "
-            "or R, CC or MLO.",
-            "bad_field",
-        )
+        tags = "ImageLaterality, ViewCodeSequence"
+        raise DataError(f"{path}: side or view ({tags}) is not L, R or CC, MLO.", "bad_field")
     left, right = (half.mean() for half in np.array_split(pixels, 2, axis=1))
     return Film(path, SIDES[side], "LEFT" if left >= right else "RIGHT", view)
 
 
 def _sides(films: list[Film]) -> list[str]:
     """Return which breast each of a patient's films shows; empty where that is not clear."""
-    sides, has_one_breast = [], len({film.named for film in films}) == 1
-    for film in films:
-        same_view = [(other.named, other.shown) for other in films if other.view == film.view]
-        named, shown = zip(*same_view, strict=True)
+    has_one_breast = len({film.named for film in films}) == 1
+
+    def side_of(film: Film) -> str:
+        named = [other.named for other in films if other.view == film.view]
+        shown = [other.shown for other in films if other.view == film.view]
         if named == shown or has_one_breast:  # a single breast that seems the other is mirrored
-            sides.append(film.named)
-        elif sorted(named) == sorted(shown):  # two headers were swapped
-            sides.append(film.shown)
-        else:
-            sides.append("")
-    return sides
+            return film.named
+        return film.shown if sorted(named) == sorted(shown) else ""  # two headers were swapped
 
-
-def _catalog_row(row: dict, film: Film) -> dict:
-    return {
-        "patient_id": row["ID1"],
-        "laterality": SIDES[row["LeftRight"]],
-        "view": film.view,
-        "abnormality_type": "calcification",
-        "label": LABELS[row["classification"]],
-        "pathology": row["classification"],
-        "source": film.path.as_posix(),
-        "mammogram": film.path.as_posix(),
-    }
+    return [side_of(film) for film in films]
 
 
 def _rejected(roi_id: str, reason: str, detail: str, source: str = "") -> dict:

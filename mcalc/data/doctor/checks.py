@@ -34,6 +34,7 @@ def of_rejected(aside: list[dict]) -> list[Check]:
         "unreadable": "The file cannot be read: download it again.",
         "mask_not_crop": "Only the mask is there: download the series again.",
         "wrong_case": "The file belongs to another case: put it back.",
+        "too_large": "More pixels than --max-pixels: raise it if these are images, not damage.",
         "ambiguous_crop": "Several images may be the crop: remove those that are not.",
     }
     return [

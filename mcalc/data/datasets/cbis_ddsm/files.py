@@ -16,7 +16,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from mcalc.data.dicom import holds_mask
 from mcalc.data.dicom_header import read_header
@@ -58,14 +57,13 @@ class RoiFiles:
 
 def find_files(
     root: Path,
-    table: pd.DataFrame,
+    rows: list[dict],
     *,
     progress: Progress = silent,
     processes: int = 1,
     max_pixels: int = MAX_PIXELS,
 ) -> list[RoiFiles]:
-    """Find the files of each row of `table`, as `tables.read_tables` returns it, in its order."""
-    rows = table.to_dict("records")
+    """Find the files of each row of `tables.read_tables`, in the same order."""
     candidates, mammograms = _candidates(root, rows)
     looks = progress(_look_at_all(candidates, processes, max_pixels), len(rows))
     return [_choose(*of_row) for of_row in zip(rows, looks, mammograms, strict=True)]

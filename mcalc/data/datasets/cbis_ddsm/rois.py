@@ -29,6 +29,8 @@ def list_rois(
         Wraps the files while they are read, to show a progress bar.
     processes : int
         How many read files at the same time.
+    max_pixels : int
+        A file that claims more is not decoded; the row is rejected as `too_large`.
 
     Returns
     -------
@@ -43,10 +45,10 @@ def list_rois(
     DataError
         If there is no table, or one lacks a needed column.
     """
-    table = read_tables(root, abnormalities)
-    files = find_files(root, table, progress=progress, processes=processes, max_pixels=max_pixels)
+    rows = read_tables(root, abnormalities).to_dict("records")
+    files = find_files(root, rows, progress=progress, processes=processes, max_pixels=max_pixels)
     found, rejected = [], []
-    for row, of_row in zip(table.to_dict("records"), files, strict=True):
+    for row, of_row in zip(rows, files, strict=True):
         problem = bad_field(row)
         reason, detail = ("bad_field", problem) if problem else (of_row.reason, of_row.detail)
         if reason:
