@@ -343,13 +343,18 @@ def choose_filter(
     choice: Annotated[Path, typer.Option(help="JSON file to write.")],
     filters: Filters,
     wanted: Annotated[str, typer.Option(help="auto, none, or a filter's name.")] = "auto",
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="For auto: choose by this table of `mcalc bench-filters` instead."),
+    ] = None,
 ):
     """Choose the filter that is applied: the best by its scores, or the wanted one."""
     from mcalc.images.choose_filter import choose_filter
     from mcalc.images.filters import Filter
 
     parsed = [Filter.parse(text) for text in filters]
-    typer.echo(choose_filter(scores, choice=choice, filters=parsed, wanted=wanted))
+    message = choose_filter(scores, choice=choice, filters=parsed, wanted=wanted, truth=truth)
+    typer.echo(message)
 
 
 @app.command()

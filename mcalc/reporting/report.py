@@ -14,8 +14,9 @@ from mcalc.files import write_text
 from mcalc.records import LABELS
 from mcalc.reporting.results import NETWORK_NAMES, Results
 from mcalc.reporting.study_tables import Table, make_tables
+from mcalc.reporting.truth_bench import KINDS, conclude
 
-FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
+FIGURES = ("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6", "top_losses")
 
 # How many of the ROIs set aside are listed one by one.
 LISTED = 20
@@ -66,7 +67,7 @@ def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "listed": _listed}
+    environment.filters |= {"percent": _percent, "listed": _listed, "spaced": _spaced}
     text = environment.get_template("report.html.j2").render(_story(read))
     write_text(report, text)
     return f"{report}: {len(text.encode()) / 1e6:.1f} MB"
@@ -93,6 +94,7 @@ def _story(results: Results) -> dict:
         "data": _data(results),
         "cleaning": _cleaning(results),
         "choice": results.filter_choice,
+        "truth": _truth(results),
         "protocols": [_compare_sides(results, protocol) for protocol in results.protocols],
         "networks": [NETWORK_NAMES[network] for network in results.networks],
         "methods": METHODS,
@@ -142,6 +144,21 @@ def _cleaning(results: Results) -> dict:
         name: {"count": len(rows), **{m: rows[f"{m}_kept"].mean() for m in METHODS}}
         for name, rows in groups.items()
         if len(rows)
+    }
+
+
+def _truth(results: Results) -> dict:
+    """Return what the truth bench says of the order in which Table 4 puts the filters."""
+    scores = results.truth_scores
+    errors = results.filter_scores.groupby("filter")["mse"].mean()
+    against_input = list(errors.sort_values().index)
+    whole, *kinds = conclude(scores, against_input)
+    return {
+        "crops": scores["crop"].nunique(),
+        "against_input": against_input,
+        "whole": whole,
+        "kinds": kinds,
+        "names": KINDS,
     }
 
 
@@ -210,3 +227,8 @@ def _listed(words: list[str]) -> str:
     """Join words as in `a, b and c`."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _spaced(name: str) -> str:
+    """Return a filter's name as words."""
+    return name.replace("_", " ")
