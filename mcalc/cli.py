@@ -301,18 +301,60 @@ def compare_filters(
 
 
 @app.command()
+def bench_filters(
+    scores: Annotated[
+        Path, typer.Option(help="Table to write: one row a phantom crop, noise and filter.")
+    ],
+    picture: Annotated[Path, typer.Option(help="Folder to write: one speck as PNG files.")],
+    filters: Filters,
+    noises: Annotated[
+        list[str],
+        typer.Option("--noise", help="gaussian:5, poisson:1000 or salt_and_pepper:0.05; repeat."),
+    ],
+    crops: Annotated[int, typer.Option(min=8, help="Number of phantom crops.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same crops and noise.")] = 1,
+    size: Annotated[int, typer.Option(min=16, help="Rows and columns of the crops.")] = 224,
+    bits: Annotated[Bits, typer.Option(help="Bits of a pixel.")] = Bits["16"],
+    threads: Threads = 1,
+):
+    """Score filters, and doing nothing, on noisy phantoms against their known clean truth."""
+    from mcalc.images.bench_filters import bench_filters
+    from mcalc.images.filters import Filter
+    from mcalc.images.noise import Noise
+
+    message = bench_filters(
+        scores=scores,
+        picture=picture,
+        filters=[Filter.parse(text) for text in filters],
+        noises=[Noise.parse(text) for text in noises],
+        crops=crops,
+        seed=seed,
+        size=size,
+        bits=int(bits),
+        threads=threads,
+        progress=bar("filtering phantoms"),
+    )
+    typer.echo(message)
+
+
+@app.command()
 def choose_filter(
     scores: Annotated[list[Path], typer.Argument(help="The tables of all shards.")],
     choice: Annotated[Path, typer.Option(help="JSON file to write.")],
     filters: Filters,
     wanted: Annotated[str, typer.Option(help="auto, none, or a filter's name.")] = "auto",
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="For auto: choose by this table of `mcalc bench-filters` instead."),
+    ] = None,
 ):
     """Choose the filter that is applied: the best by its scores, or the wanted one."""
     from mcalc.images.choose_filter import choose_filter
     from mcalc.images.filters import Filter
 
     parsed = [Filter.parse(text) for text in filters]
-    typer.echo(choose_filter(scores, choice=choice, filters=parsed, wanted=wanted))
+    message = choose_filter(scores, choice=choice, filters=parsed, wanted=wanted, truth=truth)
+    typer.echo(message)
 
 
 @app.command()

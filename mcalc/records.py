@@ -134,6 +134,21 @@ FILTERS = _table(
     unique=["roi_id", "filter"],
 )
 
+TRUTH = _table(
+    {
+        "crop": _count(),
+        "speck_pixels": _number(0),
+        "noise": _text("gaussian", "poisson", "salt_and_pepper"),
+        "level": _number(0),
+        "filter": _name(),
+        "mse": _number(0),
+        "psnr": _number(),
+        "ssim": _number(-1, 1),
+        "contrast_left": _number(),
+    },
+    unique=["crop", "noise", "level", "filter"],
+)
+
 SPLIT = _table(
     {
         "image_id": _name(),

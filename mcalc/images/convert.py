@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mcalc import records
@@ -20,6 +19,7 @@ from mcalc.images.grey_levels import (
     linear_window,
     map_levels,
 )
+from mcalc.images.resizing import resize_to_square
 from mcalc.images.shards import for_each, write_png
 from mcalc.progress import Progress, silent
 
@@ -128,11 +128,7 @@ def convert_image(
     low, high = find_limits(pixels, intensity, percentiles=percentiles, window=window)
     if dicom.holds_mask(pixels):
         raise DataError("only two grey values: a mask, not a crop.", "mask_not_crop")
-    # A side that is too long is averaged over areas; one that is too short is interpolated.
-    rows, columns = (min(side, size) for side in pixels.shape)
-    shrunk = cv2.resize(pixels.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
-    resized = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
-    return map_levels(resized, low, high, bits=bits)
+    return map_levels(resize_to_square(pixels, size), low, high, bits=bits)
 
 
 def _own_window(source: str, max_pixels: int) -> dict:

@@ -45,6 +45,25 @@ def contrast_retention(reference: np.ndarray, image: np.ndarray) -> float:
     return 1.0 if total == 0 else float(after[specks].sum(dtype=np.float64)) / total
 
 
+def speck_contrast_left(specks: np.ndarray, image: np.ndarray, without: np.ndarray) -> float:
+    """Return which share of known specks' contrast survives: 1 for all of it, 0 for nothing.
+
+    What the specks still add is the difference between the image and the same image without them,
+    both gone through the same noise and filter. It is weighted by what they add in truth, s, and
+    set in relation to that: sum(s (image - without)) / sum(s^2). A linear filter's share is thus
+    its response to the specks at their places; noise, being the same in both, hardly matters.
+
+    Parameters
+    ----------
+    specks : ndarray, shape (rows, columns), float
+        What the specks add in truth, in shares of white, 0 or more.
+    image, without : ndarray, shape (rows, columns), uint8 or uint16
+    """
+    weight = float(np.sum(specks**2))
+    added = (in_8_bit_levels(image) - in_8_bit_levels(without)) / 255
+    return 1.0 if weight == 0 else float(np.sum(specks * added)) / weight
+
+
 def _white_top_hat(image: np.ndarray) -> np.ndarray:
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (SPECK_WINDOW, SPECK_WINDOW))
     return cv2.morphologyEx(image, cv2.MORPH_TOPHAT, window)

@@ -1,4 +1,4 @@
-"""Stage `figures`: Figures 3 to 6 of the study and the highest losses, from a run."""
+"""Stage `figures`: Figures 3 to 6 of the study, the truth bench and the highest losses."""
 
 import os
 from collections.abc import Callable
@@ -10,12 +10,14 @@ from mcalc.reporting.canvas import save_figure, style
 from mcalc.reporting.image_figures import figure4a, figure4b, top_losses
 from mcalc.reporting.results import Results
 from mcalc.reporting.training_figures import figure3, figure5, figure6
+from mcalc.reporting.truth_figure import truth
 
 # By file name; each function draws a figure from a run's results.
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "figure3": figure3,
     "figure4a": figure4a,
     "figure4b": figure4b,
+    "truth": truth,
     "figure5": figure5,
     "figure6": figure6,
     "top_losses": top_losses,
@@ -31,7 +33,7 @@ def write_figures(results: str | os.PathLike, *, run_name: str, figures: str | o
     Parameters
     ----------
     results : path
-        The folder `results/{run}`, with the cleaned and enhanced images.
+        The folder `results/{run}`, with the cleaned and enhanced images and the truth bench's.
     run_name : str
         The data set's name.
     figures : path

@@ -3,39 +3,25 @@
 import base64
 import os
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mcalc.errors import DataError
 from mcalc.files import write_text
-from mcalc.records import LABELS, VERDICTS
+from mcalc.records import LABELS
+from mcalc.reporting.paper_section import paper_section
 from mcalc.reporting.results import NETWORK_NAMES, Results
+from mcalc.reporting.shown_tables import show_table
 from mcalc.reporting.study_tables import Table, make_tables
+from mcalc.reporting.truth_bench import KINDS, conclude
 
-FIGURES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
-
-# Columns of numbers beside the study's.
-PAPER_NUMBERS = ("printed", "here", "95 % interval", "difference")
+FIGURES = ("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6", "top_losses")
 
 # How many of the ROIs set aside are listed one by one.
 LISTED = 20
 
-ABBREVIATIONS = {"auc", "f1", "lr", "mcc", "mse", "psnr", "roi", "ssim"}
-
 METHODS = {"otsu": "Otsu alone", "otsu_grown": "Otsu grown to the skin line"}
-
-
-class ShownTable(NamedTuple):
-    """A table whose cells are words: `columns` are pairs of a heading and whether it is numeric."""
-
-    name: str
-    title: str
-    note: str
-    columns: list[tuple[str, bool]]
-    rows: list[list[str]]
 
 
 def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.PathLike) -> str:
@@ -69,18 +55,10 @@ def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "listed": _listed}
+    environment.filters |= {"percent": _percent, "listed": _listed, "spaced": _spaced}
     text = environment.get_template("report.html.j2").render(_story(read))
     write_text(report, text)
     return f"{report}: {len(text.encode()) / 1e6:.1f} MB"
-
-
-def show_table(table: Table) -> ShownTable:
-    """Round a table's numbers as a reader needs them and name its columns in words."""
-    rows = table.rows
-    columns = [(_name_column(name), pd.api.types.is_numeric_dtype(rows[name])) for name in rows]
-    cells = [_show_column(rows[name]) for name in rows]
-    return ShownTable(*table[:3], columns, [list(row) for row in zip(*cells, strict=True)])
 
 
 def _story(results: Results) -> dict:
@@ -96,7 +74,8 @@ def _story(results: Results) -> dict:
         "data": _data(results),
         "cleaning": _cleaning(results),
         "choice": results.filter_choice,
-        "paper": _paper(results),
+        "paper": paper_section(results),
+        "truth": _truth(results),
         "protocols": [_compare_sides(results, protocol) for protocol in results.protocols],
         "networks": [NETWORK_NAMES[network] for network in results.networks],
         "methods": METHODS,
@@ -149,33 +128,18 @@ def _cleaning(results: Results) -> dict:
     }
 
 
-def _paper(results: Results) -> dict:
-    """Return the study's tables beside the run's numbers, and how many have which verdict."""
-    rows = results.comparison
-    counts = rows["verdict"].value_counts().reindex(VERDICTS, fill_value=0).to_dict()
-    tables = []
-    for number, cells in rows.groupby("table"):
-        title = f"Table {number} as the study prints it, and this run"
-        shown = [_show_cell(cell) for cell in cells.itertuples()]
-        columns = [(name, name in PAPER_NUMBERS) for name in shown[0]]
-        body = [list(cell.values()) for cell in shown]
-        tables.append(ShownTable(f"paper{number}", title, "", columns, body))
-    return {"tables": tables, "counts": counts, "cells": len(rows)}
-
-
-def _show_cell(cell) -> dict[str, str]:
-    """Return a row of COMPARISON in words, its numbers with the decimals of the page."""
-    layout = f".{len(cell.printed.partition('.')[2])}f"
-    interval = f"{cell.low:{layout}} to {cell.high:{layout}}"
+def _truth(results: Results) -> dict:
+    """Return what the truth bench says of the order in which Table 4 puts the filters."""
+    scores = results.truth_scores
+    errors = results.filter_scores.groupby("filter")["mse"].mean()
+    against_input = list(errors.sort_values().index)
+    whole, *kinds = conclude(scores, against_input)
     return {
-        "row": cell.row,
-        "number": _name_column(cell.column),
-        "printed": cell.printed,
-        "here": "" if np.isnan(cell.ours) else f"{cell.ours:{layout}}",
-        "95 % interval": "" if np.isnan(cell.low) else interval,
-        "difference": "" if np.isnan(cell.ours) else f"{cell.difference:+{layout}}",
-        "verdict": cell.verdict.replace("_", " "),
-        "why": cell.why,
+        "crops": scores["crop"].nunique(),
+        "against_input": against_input,
+        "whole": whole,
+        "kinds": kinds,
+        "names": KINDS,
     }
 
 
@@ -212,30 +176,6 @@ def _embed(path: Path) -> str:
         ) from error
 
 
-def _name_column(name: str) -> str:
-    words = name.split("_")
-    return " ".join(word.upper() if word in ABBREVIATIONS else word for word in words)
-
-
-def _show_column(column: pd.Series) -> list[str]:
-    if not pd.api.types.is_float_dtype(column):
-        return ["n/a" if pd.isna(value) else str(value) for value in column]
-    sizes = column[np.isfinite(column) & (column != 0)].abs()
-    if len(sizes) and (sizes.min() < 1e-3 or sizes.max() >= 1e6):
-        return [_show_number(value, ".1e") for value in column]
-    digits = 3 if not len(sizes) or sizes.max() < 10 else 1 if sizes.max() >= 100 else 2
-    return [_show_number(value, f".{digits}f") for value in column]
-
-
-def _show_number(value: float, layout: str) -> str:
-    if pd.isna(value):
-        return "n/a"
-    if np.isinf(value):
-        return "infinite"
-    mantissa, _, exponent = f"{value:{layout}}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
-
-
 def _percent(share: float, digits: int = 0) -> str:
     return f"{share:.{digits}%}"
 
@@ -244,3 +184,8 @@ def _listed(words: list[str]) -> str:
     """Join words as in `a, b and c`."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _spaced(name: str) -> str:
+    """Return a filter's name as words."""
+    return name.replace("_", " ")

@@ -67,7 +67,12 @@ class Results:
     @cached_property
     def filter_scores(self) -> pd.DataFrame:
         """The filters' scores on each ROI (FILTERS)."""
-        return records.read_all(self._paths("filters/*.csv"), records.FILTERS)
+        return records.read_all(self._paths("filters/[0-9]*.csv"), records.FILTERS)
+
+    @cached_property
+    def truth_scores(self) -> pd.DataFrame:
+        """The filters' scores on phantoms against their clean truth (TRUTH)."""
+        return records.read(self.folder / "filters/truth.csv", records.TRUTH)
 
     @cached_property
     def filter_choice(self) -> dict:

@@ -1,4 +1,4 @@
-"""Tables 2 to 9 of the study, and what artefact removal kept, made from a run's results."""
+"""Tables 2 to 9 of the study, the truth bench and what artefact removal kept, from a run."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
+from mcalc.reporting.truth_bench import pivot, summarise
 
 TRAINING_COLUMNS = (
     *("protocol", "test", "batch_size", "lr_min", "lr_max", "epochs"),
@@ -18,6 +19,17 @@ MEASURE_COLUMNS = (
 )
 SCORE_COLUMNS = ["mse", "psnr", "ssim", "contrast_retention"]
 
+# What is measured against the truth: the table's title, decimals, and what more there is to say.
+TRUTH_MEASURES = {
+    "psnr": ("PSNR against the clean truth, in decibels", 1, ""),
+    "ssim": ("SSIM against the clean truth", 3, ""),
+    "contrast_left": (
+        "Share of the specks' contrast that is left",
+        2,
+        "1: as bright against the tissue as in the truth; 0: gone.",
+    ),
+}
+
 
 class Table(NamedTuple):
     """A table as people read it: the file's `name`, a `title`, a `note` and the rows."""
@@ -29,7 +41,7 @@ class Table(NamedTuple):
 
 
 def make_tables(results: Results) -> Iterator[Table]:
-    """Yield the study's tables in its order, then the table of what artefact removal kept."""
+    """Yield the study's tables in its order, then the tables of what it did not measure."""
     yield _rotation(results)
     yield _augmentation(results)
     yield _filters(results)
@@ -37,6 +49,7 @@ def make_tables(results: Results) -> Iterator[Table]:
         yield _training(results, network)
     yield _measures(results)
     yield _cleaning(results)
+    yield from _truth(results)
 
 
 def as_markdown(table: Table, results: Results) -> str:
@@ -137,3 +150,15 @@ def _cleaning(results: Results) -> Table:
         "compares with the true breast, known for phantoms only.",
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
     )
+
+
+def _truth(results: Results) -> Iterator[Table]:
+    scores = results.truth_scores
+    summary = summarise(scores)
+    note = (
+        f"Means over {scores['crop'].nunique()} made-up crops with 95% intervals (bootstrap over "
+        "crops); none: no filter at all; best: the highest mean."
+    )
+    for measure, (title, digits, more) in TRUTH_MEASURES.items():
+        name = f"truth_{measure.removesuffix('_left')}"
+        yield Table(name, title, f"{note} {more}".strip(), pivot(summary, measure, digits))

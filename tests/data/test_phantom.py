@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from mcalc.data.datasets.phantom import draw_mammogram, write_phantom
+from mcalc.data.datasets.phantom.crops import draw_crop
 from mcalc.data.datasets.phantom.lesions import (
     APPEARANCES,
     LARGEST_MM,
@@ -21,8 +22,9 @@ from mcalc.data.datasets.phantom.lesions import (
     draw_lesion,
     draw_specks,
 )
+from mcalc.data.datasets.phantom.patients import draw_patient
 from mcalc.data.datasets.phantom.tissue import PIXEL_MM, clustered_lumps, power_law_noise
-from mcalc.data.datasets.phantom.tree import MARKER, draw_crop, draw_patient
+from mcalc.data.datasets.phantom.tree import MARKER
 from mcalc.data.dicom import is_mask, read_dicom
 
 PATIENTS = 6

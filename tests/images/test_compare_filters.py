@@ -142,9 +142,21 @@ def scores(path: Path, **mse: float) -> Path:
     return path
 
 
-def choose(path: Path, *tables: Path, filters=FILTERS, wanted: str = "auto") -> dict:
-    choose_filter(list(tables), choice=path, filters=filters, wanted=wanted)
+def choose(path: Path, *tables: Path, filters=FILTERS, **options) -> dict:
+    choose_filter(list(tables), choice=path, filters=filters, **options)
     return json.loads(path.read_text(), parse_constant=_no_json)
+
+
+def benched(path: Path, *psnr: dict[str, float]) -> Path:
+    """Write a table of the truth bench: the PSNR of each filter, under one noise after another."""
+    rows = [
+        {"crop": 0, "speck_pixels": 3, "noise": "gaussian", "level": level, "filter": name}
+        | {"mse": 1, "psnr": value, "ssim": 0.5, "contrast_left": 0.5}
+        for level, of_filters in enumerate(psnr, start=1)
+        for name, value in of_filters.items()
+    ]
+    records.write(rows, path, records.TRUTH)
+    return path
 
 
 def _no_json(constant: str):
@@ -183,6 +195,45 @@ def test_auto_takes_the_smallest_mean_squared_error(tmp_path):
     assert decision["mean"]["mean"]["mse"] == 9.5
     assert decision["rois"] == 2
     assert decision["criterion"] == "smallest mean squared error"
+    assert decision["select_by"] == "psnr"
+
+
+def test_with_a_truth_auto_takes_the_highest_mean_psnr_over_all_noises(tmp_path):
+    """Whatever the scores against the input; in the first noise alone another filter wins."""
+    table = scores(tmp_path / "0.csv", adaptive_median=1, median=2, mean=3)
+    first = {"none": 30, "adaptive_median": 31, "median": 32, "mean": 33}
+    second = {"none": 30, "adaptive_median": 39, "median": 40, "mean": 35}
+    for noises, name, window in (([first], "mean", 5), ([first, second], "median", 3)):
+        truth = benched(tmp_path / "truth.csv", *noises)
+        decision = choose(tmp_path / "choice.json", table, truth=truth)
+        assert (decision["filter"], decision["window"]) == (name, window)
+        assert decision["criterion"] == "highest mean PSNR against the truth of phantoms"
+        assert decision["select_by"] == "truth"
+        assert decision["mean"]["median"]["mse"] == 2.5, "the scores are told all the same"
+
+
+@pytest.mark.parametrize("best", [39, 40])
+def test_with_a_truth_doing_nothing_is_taken_where_no_filter_is_better(tmp_path, best):
+    table = scores(tmp_path / "0.csv", adaptive_median=1, median=2, mean=3)
+    psnr = {"none": 40, "adaptive_median": best, "median": 30, "mean": 30}
+    truth = benched(tmp_path / "truth.csv", psnr)
+    decision = choose(tmp_path / "choice.json", table, truth=truth)
+    assert (decision["filter"], decision["window"]) == ("none", 1)
+
+
+def test_a_wanted_filter_is_taken_whatever_the_truth(tmp_path):
+    table = scores(tmp_path / "0.csv", adaptive_median=1, median=2, mean=3)
+    decision = choose(tmp_path / "choice.json", table, wanted="mean", truth=tmp_path / "none.csv")
+    assert (decision["filter"], decision["select_by"]) == ("mean", "config")
+
+
+def test_a_truth_of_other_filters_is_refused(tmp_path):
+    table = scores(tmp_path / "0.csv", adaptive_median=1, median=2, mean=3)
+    truth = benched(tmp_path / "truth.csv", {"none": 40, "median": 41})
+    said = r"truth\.csv: holds scores of median, not of adaptive_median, mean, median; run bench"
+    with pytest.raises(DataError, match=said):
+        choose(tmp_path / "choice.json", table, truth=truth)
+    assert not (tmp_path / "choice.json").exists()
 
 
 def test_auto_looks_at_all_shards(tmp_path):

@@ -13,8 +13,9 @@ from mcalc.reporting.figures import write_figures
 from mcalc.reporting.image_figures import figure4a, figure4b, top_losses
 from mcalc.reporting.results import Results
 from mcalc.reporting.training_figures import figure3, figure5, figure6
+from mcalc.reporting.truth_figure import truth
 
-NAMES = ("figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses")
+NAMES = ("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6", "top_losses")
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +74,10 @@ def test_each_figure_says_where_it_comes_from(figures, usual, name):
         ("figure3", ["VGG16", "ResNet34", "learning rate", "paper, ", "patient, ", "1e-4"]),
         ("figure4a", ["real film mammogram", "30% of the film", "45% of the film"]),
         ("figure4b", ["benign", "malignant", "Adaptive median 7", ": chosen", "Mean 3"]),
+        (
+            "truth",
+            ["made-up crop 2", "Adaptive median 7", "Poisson", "3000 quanta", "10% of the pix"],
+        ),
         ("figure5", ["training loss", "validation loss", "validation error rate", "epoch"]),
         ("figure6", ["actual", "predicted", "benign", "malignant", "correct"]),
         ("top_losses", ["Prediction/Actual/Loss/Probability", "protocol patient"]),
@@ -168,6 +173,27 @@ def test_figure4b_shows_what_its_numbers_say(usual):
             assert panel.get_xlabel() == f"MSE {error:.2f}, PSNR {ratio:.1f} dB"
             np.testing.assert_array_equal(shown_images(change)[0], np.abs(filtered - cleaned))
     assert [rows[0, 0].get_ylabel(), rows[2, 0].get_ylabel()] == ["benign", "malignant"]
+
+
+def test_the_figure_of_truth_shows_the_middle_levels_with_the_scores_of_its_crop(usual):
+    panels = np.array(truth(usual).axes).reshape(3, 5)
+    scores = usual.truth_scores.query("crop == 2").set_index(["noise", "level", "filter"])
+    names = ["none", "adaptive_median", "median", "mean"]
+    settings = [("gaussian", 3), ("poisson", 3000), ("salt_and_pepper", 0.1)]
+    for row, (noise, level) in zip(panels, settings, strict=True):
+        for panel, name in zip(row[1:], names, strict=True):
+            score = scores.loc[(noise, level, name)]
+            left = f"contrast left: {score['contrast_left']:.0%}"
+            assert panel.get_xlabel() == f"PSNR {score['psnr']:.1f} dB\n{left}"
+            path = usual.folder / f"filters/speck/2-{noise}-{level:g}-{name}.png"
+            np.testing.assert_array_equal(shown_images(panel)[0], read_png(path))
+
+
+def test_a_missing_picture_of_a_speck_is_named_with_its_stage(make_run):
+    run = make_run()
+    (run / "filters/speck/2-truth.png").unlink()
+    with pytest.raises(DataError, match=r"filters/speck: holds no picture .* run bench-filters"):
+        truth(Results(run, "run"))
 
 
 def test_figure5_shades_the_epochs_of_the_head_alone(usual):

@@ -1,5 +1,6 @@
 """What the workflow plans, seen in dry runs: entries, presets, and what a change runs again."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
+KINDS = ("gaussian", "poisson", "salt_and_pepper")
 PREPARATION = {"convert": 2, "clean": 2, "compare_filters": 2, "choose_filter": 1, "enhance": 2}
 
 
@@ -41,6 +43,21 @@ def test_a_filter_window_runs_filtering_and_what_follows_but_not_conversion(copy
     }
 
 
+def test_only_selecting_by_truth_waits_for_the_truth_bench(copy):
+    copy.configure(filters__truth={"crops": 9})
+    assert "Nothing to be done" in copy.snakemake("clean_all", "--dry-run")
+    copy.configure(filters__select_by="truth")
+    planned = {"bench_filters": 1, "choose_filter": 1, "enhance": 2, "clean_all": 1}
+    assert copy.dry_run("clean_all") == planned
+    printed = copy.snakemake("clean_all", "--dry-run", "--printshellcmds")
+    assert "--truth results/tiny/filters/truth.csv" in printed
+    assert "--noise poisson:3000 " in printed
+    assert "--crops 9 " in printed
+    copy.snakemake("clean_all")
+    choice = json.loads((copy.folder / "results/tiny/filters/choice.json").read_text())
+    assert choice["select_by"] == "truth"
+
+
 def test_percentiles_run_conversion_only_where_they_are_used(copy):
     copy.configure(convert__percentiles=[1, 99])
     assert "Nothing to be done" in copy.snakemake("clean_all", "--dry-run")
@@ -53,7 +70,7 @@ def test_percentiles_run_conversion_only_where_they_are_used(copy):
 
 def test_a_line_of_the_converting_module_runs_conversion_and_what_follows(copy):
     source = copy.folder / "mcalc/images/convert.py"
-    changed = source.read_text().replace("INTER_LINEAR", "INTER_CUBIC")
+    changed = source.read_text().replace("a mask, not a crop", "a mask and no crop")
     assert changed != source.read_text()
     source.write_text(changed)
     assert copy.dry_run("clean_all") == {**PREPARATION, "clean_all": 1}
@@ -170,6 +187,9 @@ def test_the_preset_for_a_download_plans_without_the_data(untouched):
         ({"train__settings": [{"batch_size": 8, "lr_min": "1e-4", "lr_max": 1e-3, "epochs": 1}]},
          "train.settings[0].lr_min"),
         ({"split__protocols": ["patients"]}, "patients"),
+        ({"filters__select_by": "ssim"}, "filters.select_by"),
+        ({"filters__truth": {"noise": {"gaussian": [0.1]}}}, "filters.truth.noise.gaussian[0]"),
+        ({"filters__truth": {"noise": {kind: [] for kind in KINDS}}}, "filters.truth.noise"),
         ({"convert__intensity": "fixed"}, "convert.window: fixed needs two grey levels"),
         ({"convert__intensity": "fixed", "convert__window": [9, 2]}, "convert.window: black"),
         ({"convert__window": [2, 9]}, "convert.window: only the intensity fixed"),

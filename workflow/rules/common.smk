@@ -262,6 +262,23 @@ def get_filter_options():
     return [f"--filter {name}:{windows[name]}" for name in config["filters"]["compare"]]
 
 
+def get_noise_options():
+    noises = config["filters"]["truth"]["noise"]
+    return [
+        f"--noise {kind}:{level}" for kind, levels in noises.items() for level in levels
+    ]
+
+
+def get_truth_table(wildcards):
+    """The truth bench's scores where the filter is selected by them."""
+    by_truth = config["filters"]["select_by"] == "truth"
+    return f"results/{wildcards.run}/filters/truth.csv" if by_truth else []
+
+
+def get_truth_option(wildcards, input):
+    return get_option("--truth", input.truth)
+
+
 def get_intensity_options():
     """The policy with what belongs to it, so that no other setting runs conversion again."""
     settings = config["convert"]
@@ -351,6 +368,7 @@ def get_results():
         ),
         *expand(f"{folder}/{{name}}", name=expand(shards, shard=SHARDS)),
         *expand(f"{folder}/filters/{{shard}}.csv", shard=SHARDS),
+        f"{folder}/filters/truth.csv",
         f"{folder}/filters/choice.json",
         *expand(f"{folder}/splits/{{protocol}}.csv", protocol=PROTOCOLS),
         *expand(f"{folder}/evaluation/{{protocol}}.csv", protocol=PROTOCOLS),
@@ -360,10 +378,20 @@ def get_results():
 
 def get_tables(format):
     training = [f"table{TRAINING_TABLES[network]}_{network}" for network in NETWORKS]
-    names = ["table2", "table3", "table4", *training, "table9", "cleaning"]
+    truth = ["truth_psnr", "truth_ssim", "truth_contrast"]
+    study = ["table2", "table3", "table4", *training, "table9"]
+    names = [*study, "cleaning", *truth]
     return [f"results/{RUN}/tables/{name}.{format}" for name in names]
 
 
 def get_figures(format):
-    names = ["figure3", "figure4a", "figure4b", "figure5", "figure6", "top_losses"]
+    names = [
+        "figure3",
+        "figure4a",
+        "figure4b",
+        "truth",
+        "figure5",
+        "figure6",
+        "top_losses",
+    ]
     return [f"results/{RUN}/figures/{name}.{format}" for name in names]

@@ -139,9 +139,48 @@ rule compare_filters:
         """
 
 
+rule bench_filters:
+    output:
+        scores="results/{run}/filters/truth.csv",
+        picture=directory("results/{run}/filters/speck"),
+    log:
+        "logs/{run}/bench_filters.log",
+    benchmark:
+        "logs/{run}/bench_filters.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("images.bench_filters"),
+        filters=get_filter_options(),
+        noises=get_noise_options(),
+        crops=config["filters"]["truth"]["crops"],
+        seed=config["filters"]["truth"]["seed"],
+        size=config["convert"]["size"],
+        bits=config["convert"]["bits"],
+    shell:
+        """
+        mcalc bench-filters \
+            --scores {output.scores:q} \
+            --picture {output.picture:q} \
+            {params.filters} \
+            {params.noises} \
+            --crops {params.crops} \
+            --seed {params.seed} \
+            --size {params.size} \
+            --bits {params.bits} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
 rule choose_filter:
     input:
-        expand("results/{{run}}/filters/{shard}.csv", shard=SHARDS),
+        scores=expand("results/{{run}}/filters/{shard}.csv", shard=SHARDS),
+        truth=get_truth_table,
     output:
         "results/{run}/filters/choice.json",
     log:
@@ -158,12 +197,14 @@ rule choose_filter:
         code=code_hash("images.choose_filter"),
         filters=get_filter_options(),
         wanted=config["filters"]["apply"],
+        truth=get_truth_option,
     shell:
         """
-        mcalc choose-filter {input:q} \
+        mcalc choose-filter {input.scores:q} \
             --choice {output:q} \
             {params.filters} \
             --wanted {params.wanted} \
+            {params.truth} \
             >{log:q} 2>&1
         """
 

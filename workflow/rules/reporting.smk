@@ -39,6 +39,7 @@ rule figures:
     input:
         get_results(),
         f"results/{RUN}/images/mammograms",
+        f"results/{RUN}/filters/speck",
         expand(
             "results/{run}/images/{stage}/{shard}",
             run=RUN,

@@ -3,16 +3,15 @@
 import csv
 import io
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mcalc.data.datasets.phantom.lesions import Lesion, draw_lesion, draw_specks
+from mcalc.data.datasets.phantom.crops import draw_crop
 from mcalc.data.datasets.phantom.mammogram import COLUMNS, ROWS, draw_mammogram
+from mcalc.data.datasets.phantom.patients import Finding, Patient, draw_patient
 from mcalc.data.datasets.phantom.quirks import add_quirks
-from mcalc.data.datasets.phantom.tissue import clustered_lumps, power_law_noise
 from mcalc.data.dicom import uid_from, write_dicom
 from mcalc.files import whole_file, write_text
 from mcalc.progress import Progress, silent
@@ -23,52 +22,9 @@ TABLE_COLUMNS = (
     *("image file path", "cropped image file path", "ROI mask file path"),
 )
 
-# In this order patients get their pathology: about the proportions of the published tables, and
-# every five patients hold both classes.
-PATHOLOGIES = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT", "BENIGN")
-# A benign finding beside the malignant one, in every tenth patient: both labels in one patient.
-SECOND_FINDING_EVERY, BOTH_LABELS_EVERY = 4, 10
-# So many of a hundred lesions look like the other class: biopsies surprise.
-LABEL_NOISE = 0.08
-ASSESSMENTS = {"BENIGN": (3, 4, 4), "BENIGN_WITHOUT_CALLBACK": (2,), "MALIGNANT": (4, 4, 5)}
-
-CROP_SIDES = (150, 420)
-SKIN_EVERY = 8
 # Lists what a phantom consists of, so that the next one written here can replace it.
 MARKER = "made_by_mcalc_phantom.txt"
 STUDY_DATE = "07-20-2016"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A lesion with the fields that the table has for it."""
-
-    pathology: str
-    abnormality_id: int
-    assessment: int
-    subtlety: int
-    lesion: Lesion
-
-
-@dataclass(frozen=True)
-class Patient:
-    """What the images of one patient have in common."""
-
-    number: int
-    laterality: str
-    density: int
-    texture: float
-    findings: list[Finding]
-
-    @property
-    def patient_id(self) -> str:
-        """The table's `patient_id`; the published ones end at P_02584."""
-        return f"P_{10001 + self.number}"
-
-    @property
-    def part(self) -> str:
-        """Every fifth patient is of the test set, the next ones in turn of either class."""
-        return "Test" if self.number % 5 == (self.number // 5) % 5 else "Training"
 
 
 def write_phantom(
@@ -126,21 +82,6 @@ def _remove_older(root: Path) -> None:
                 (root / name).unlink(missing_ok=True)
 
 
-def draw_patient(rng: np.random.Generator, number: int) -> Patient:
-    """Draw the patient of that number: laterality, density, texture, and lesions."""
-    pathologies = [PATHOLOGIES[number % len(PATHOLOGIES)]]
-    if number % BOTH_LABELS_EVERY == 0:
-        pathologies.append("BENIGN")
-    elif number % SECOND_FINDING_EVERY == 1:
-        pathologies.append(pathologies[0])
-    findings = [
-        _draw_finding(rng, pathology, abnormality_id)
-        for abnormality_id, pathology in enumerate(pathologies, start=1)
-    ]
-    laterality = str(rng.choice(["LEFT", "RIGHT"]))
-    return Patient(number, laterality, int(rng.integers(1, 5)), rng.uniform(0.3, 0.7), findings)
-
-
 def write_patient(rng: np.random.Generator, patient: Patient, root: Path) -> list[dict]:
     """Write a patient's images and return its rows of the table."""
     rows = []
@@ -156,50 +97,6 @@ def write_patient(rng: np.random.Generator, patient: Patient, root: Path) -> lis
             _write_roi(rng, case, crop, breast, root)
             rows.append(_table_row(patient, finding, view, view_case, case))
     return rows
-
-
-def draw_crop(
-    rng: np.random.Generator, patient: Patient, finding: Finding, view: str
-) -> np.ndarray:
-    """Draw a ROI crop: tissue and specks, uint16, brightest pixel 65535, as the real ones."""
-    shape = tuple(rng.integers(CROP_SIDES[0], CROP_SIDES[1], 2))
-    shape = (int(shape[0]), int(np.clip(shape[1], 0.7 * shape[0], 1.4 * shape[0])))
-    tissue = patient.texture * power_law_noise(rng, shape)
-    tissue += (1 - patient.texture) * clustered_lumps(rng, shape)
-    # Visible lesions stand out by several, subtle ones by little more than the tissue's variation.
-    strength = 0.6 + 0.5 * finding.subtlety
-    image = tissue + strength * draw_specks(rng, finding.lesion, shape, view)
-    image = image + rng.normal(0, 0.08, shape)
-    low = rng.uniform(5000, 50000)
-    image = low + (image - image.min()) / np.ptp(image) * (65535 - low)
-    if (patient.number + finding.abnormality_id) % SKIN_EVERY == 0:
-        image = _with_air(rng, image)
-        image *= 65535 / image.max()  # the brightest pixel may have lain at the skin
-    return np.rint(np.clip(image, 0, 65535)).astype(np.uint16)
-
-
-def _draw_finding(rng: np.random.Generator, pathology: str, abnormality_id: int) -> Finding:
-    looks_like = pathology
-    if rng.random() < LABEL_NOISE:
-        looks_like = "BENIGN" if pathology == "MALIGNANT" else "MALIGNANT"
-    return Finding(
-        pathology,
-        abnormality_id,
-        int(rng.choice(ASSESSMENTS[pathology])),
-        int(rng.integers(1, 6)),
-        draw_lesion(rng, looks_like),
-    )
-
-
-def _with_air(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Let the skin run through the crop: beyond it the film is dark and flat."""
-    rows, columns = image.shape
-    row, column = np.ogrid[:rows, :columns]
-    skin = columns * rng.uniform(0.65, 0.8) - (row - rows / 2) ** 2 / rows * rng.uniform(0.2, 0.5)
-    fade = np.clip((skin - column) / (0.15 * columns), 0, 1) ** 0.5
-    level = 300 + np.abs(rng.normal(0, 60, image.shape))
-    rim = 0.25 + 0.75 * fade
-    return np.where(column < skin, image * rim, level)
 
 
 def _write_mammogram(
