@@ -2,14 +2,14 @@
 
 import os
 import zlib
-from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from io import BufferedReader, BytesIO
+from struct import Struct
+from typing import NamedTuple
 
-from pydicom.dataelem import RawDataElement
 from pydicom.filereader import data_element_generator
 from pydicom.uid import UID
 
-from mcalc.data.dicom_parsing import explained, find_syntax, open_file
+from mcalc.data.dicom_parsing import LONG_LENGTHS, explained, find_syntax, open_file
 from mcalc.errors import DataError
 
 PATIENT_ID, SERIES_UID, FRAMES = 0x00100020, 0x0020000E, 0x00280008
@@ -20,7 +20,11 @@ PIXEL_DATA = 0x7FE00010
 # Bytes of a deflated data set that are inflated.
 _BEGINNING = 1 << 16
 
-Elements = dict[int, RawDataElement]
+_ELEMENT = Struct("<HH2sH").unpack_from
+_WANTED = frozenset(TAGS)
+_UNDEFINED = 0xFFFFFFFF
+
+Elements = dict[int, bytes]
 
 
 class Header(NamedTuple):
@@ -38,7 +42,7 @@ class Header(NamedTuple):
 
 
 def read_header(path: str | os.PathLike) -> Header:
-    """Read a DICOM file's header; a fifth of a millisecond for a small one.
+    """Read a DICOM file's header; a twelfth of a millisecond for a small one.
 
     Raises
     ------
@@ -48,36 +52,36 @@ def read_header(path: str | os.PathLike) -> Header:
     """
     with explained(path, "not a readable DICOM image"):
         with open_file(path) as file:
-            elements, syntax = _read_elements(file, path)
-            # Before the pixels stand their tag, their length and, where it is explicit, their VR.
-            left = (
-                os.fstat(file.fileno()).st_size - file.tell() - (8 if syntax.is_implicit_VR else 12)
-            )
-        header = Header(
-            _number(elements[ROWS]),
-            _number(elements[COLUMNS]),
-            _number(elements[BITS_ALLOCATED]),
-            _text(elements.get(PATIENT_ID)),
-            _text(elements.get(SERIES_UID)),
+            size = os.fstat(file.fileno()).st_size
+            elements, syntax, place = _read_elements(file, path)
+        order = "little" if syntax.is_little_endian else "big"
+        rows, columns, bits = (
+            int.from_bytes(elements[tag], order) for tag in (ROWS, COLUMNS, BITS_ALLOCATED)
         )
-        samples = _number(elements[SAMPLES]) if SAMPLES in elements else 1
-        frames = int(_text(elements.get(FRAMES)) or 1)
-    pixels = header.rows * header.columns * samples * frames
+        samples = int.from_bytes(elements.get(SAMPLES, b"\1"), order)
+        case, series, frames = (
+            _text(elements.get(tag)) for tag in (PATIENT_ID, SERIES_UID, FRAMES)
+        )
+        pixels = rows * columns * samples * int(frames or 1)
+    # Before the pixels stand their tag, their length and, where it is explicit, their VR.
+    left = size - place - (8 if syntax.is_implicit_VR else 12)
     is_plain = not syntax.is_compressed and not syntax.is_deflated
-    if is_plain and left < pixels * header.bits // 8:
+    if is_plain and left < pixels * bits // 8:
         raise DataError(
-            f"{path}: cut off, {left} bytes are left for {header.rows} x {header.columns} pixels; "
+            f"{path}: cut off, {left} bytes are left for {rows} x {columns} pixels; "
             "download it again."
         )
-    return header
+    return Header(rows, columns, bits, case, series)
 
 
-def _read_elements(file: BinaryIO, path: str | os.PathLike) -> tuple[Elements, UID]:
-    """Return the elements of `TAGS` as they stand in the file, and its transfer syntax.
-
-    `pydicom.dcmread` takes three times as long, and a large catalog is mostly this.
-    """
-    syntax, start, _ = find_syntax(file.peek(), path)
+def _read_elements(file: BufferedReader, path: str | os.PathLike) -> tuple[Elements, UID, int]:
+    """Return the values of `TAGS`, the transfer syntax, and where the pixels' element begins."""
+    beginning = file.peek()
+    syntax, start, _ = find_syntax(beginning, path)
+    if not syntax.is_implicit_VR and syntax.is_little_endian and not syntax.is_deflated:
+        scanned = _scan(beginning, start)
+        if scanned:
+            return scanned[0], syntax, scanned[1]
     file.seek(start)
     source = file
     if syntax.is_deflated:
@@ -90,13 +94,31 @@ def _read_elements(file: BinaryIO, path: str | os.PathLike) -> tuple[Elements, U
         lambda tag, vr, length: int.__ge__(tag, PIXEL_DATA),  # pydicom's own >= is slow
         specific_tags=TAGS,
     )
-    return {int(element.tag): element for element in elements}, syntax
+    return {int(element.tag): element.value for element in elements}, syntax, file.tell()
 
 
-def _number(element: RawDataElement) -> int:
-    return int.from_bytes(element.value, "little" if element.is_little_endian else "big")
+def _scan(content: bytes, place: int) -> tuple[Elements, int] | None:
+    """Read elements in Explicit VR Little Endian (PS3.5, 7.1.2), None where pydicom had better.
+
+    A sixth of the time that `data_element_generator` takes: a large catalog is mostly this.
+    """
+    found: Elements = {}
+    while place + 12 <= len(content):
+        group, element, vr, length = _ELEMENT(content, place)
+        tag = group << 16 | element
+        if tag >= PIXEL_DATA:
+            return found, place
+        place += 8
+        if vr in LONG_LENGTHS:
+            length = int.from_bytes(content[place : place + 4], "little")
+            place += 4
+        if not vr.isupper() or length == _UNDEFINED:
+            return None
+        if tag in _WANTED:
+            found[tag] = content[place : place + length]
+        place += length
+    return None
 
 
-def _text(element: RawDataElement | None) -> str:
-    value = element.value if element else None
+def _text(value: bytes | None) -> str:
     return (value or b"").decode("ascii", "replace").strip(" \0")

@@ -62,7 +62,8 @@ _BEGINNING = 1 << 14
 
 _META_GROUP = b"\x02\0"
 _SYNTAX_TAG = b"\x02\0\x10\0"
-_LONG_LENGTHS = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN"}
+# The VRs whose length takes four bytes, behind two that are empty (PS3.5, 7.1.2).
+LONG_LENGTHS = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN"}
 
 
 def parse(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[pydicom.Dataset, bool]:
@@ -200,7 +201,7 @@ def _meta(content: bytes) -> tuple[str, int]:
     place = 132 if content[128:132] == b"DICM" else 0
     syntax = ""
     while content[place : place + 2] == _META_GROUP and content[place + 4 : place + 6].isupper():
-        is_long = content[place + 4 : place + 6] in _LONG_LENGTHS
+        is_long = content[place + 4 : place + 6] in LONG_LENGTHS
         form, value = ("<I", place + 12) if is_long else ("<H", place + 8)
         end = value + struct.unpack_from(form, content, place + (8 if is_long else 6))[0]
         if content[place : place + 4] == _SYNTAX_TAG:
