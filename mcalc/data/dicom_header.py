@@ -42,7 +42,7 @@ class Header(NamedTuple):
 
 
 def read_header(path: str | os.PathLike) -> Header:
-    """Read a DICOM file's header; a twelfth of a millisecond for a small one.
+    """Read a DICOM file's header; a tenth of a millisecond for a small one.
 
     Raises
     ------
