@@ -45,7 +45,8 @@ Bits = StrEnum("Bits", ["8", "16"])
 Intensity = StrEnum("Intensity", ["minmax", "full_range", "percentile", "dicom_window", "fixed"])
 MaskMethod = StrEnum("MaskMethod", ["otsu_grown", "otsu"])
 Origin = StrEnum("Origin", ["auto", "dataset", "samples"])
-Protocol = StrEnum("Protocol", ["paper", "patient"])
+Protocol = StrEnum("Protocol", ["paper", "paper_resplit", "patient"])
+Recipe = StrEnum("Recipe", ["fastai2", "fastai1"])
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 
 Catalog = Annotated[Path, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")]
@@ -374,10 +375,24 @@ def enhance(
 
 
 @app.command()
+def draw_seed(
+    path: Annotated[Path, typer.Argument(help="JSON file to write.")],
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="The seed; without it one is drawn.")
+    ] = None,
+):
+    """Write down the seed of the splits; draw one where none is given."""
+    from mcalc.evaluation.draw_seed import draw_seed
+
+    typer.echo(draw_seed(path, seed))
+
+
+@app.command()
 def split(
     catalog: Catalog,
     protocol: Annotated[
-        Protocol, typer.Option(help="paper: images at random; patient: patients apart.")
+        Protocol,
+        typer.Option(help="paper: images at random, paper_resplit: anew; patient: patients apart."),
     ],
     split: Annotated[Path, typer.Option(help="Table to write: one row an image.")],
     rejected: Annotated[
@@ -387,8 +402,12 @@ def split(
         float, typer.Option(min=0.05, max=0.5, help="Share of images that validate.")
     ] = 0.2,
     seed: Annotated[int, typer.Option(min=0)] = 1,
+    seed_file: Annotated[
+        Path | None, typer.Option(help="What `mcalc draw-seed` wrote, instead of --seed.")
+    ] = None,
 ):
     """Decide which images train and which validate; each ROI is four images, turned."""
+    from mcalc.evaluation.draw_seed import read_seed
     from mcalc.evaluation.split import write_split
 
     message = write_split(
@@ -397,7 +416,7 @@ def split(
         protocol=protocol,
         split=split,
         valid_fraction=valid_fraction,
-        seed=seed,
+        seed=read_seed(seed_file) if seed_file else seed,
     )
     typer.echo(message)
 
@@ -423,6 +442,10 @@ def train(
     max_rotate: Annotated[float, typer.Option(min=0, max=180, help="Degrees.")] = 10.0,
     max_zoom: Annotated[float, typer.Option(min=1, help="1 for none.")] = 1.1,
     max_lighting: Annotated[float, typer.Option(min=0, max=1, help="0 for none.")] = 0.2,
+    max_warp: Annotated[float, typer.Option(min=0, max=1, help="0 for none.")] = 0.0,
+    recipe: Annotated[
+        Recipe, typer.Option(help="Train as the installed fastai does, or as v1, the study's.")
+    ] = Recipe.fastai2,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
         Device.auto
@@ -447,14 +470,42 @@ def train(
         lr_find_iterations=lr_find_iterations,
         weights=weights,
         seed=seed,
+        recipe=str(recipe),
     )
-    augmentation = Augmentation(flip, max_rotate, max_zoom, max_lighting)
+    augmentation = Augmentation(flip, max_rotate, max_zoom, max_lighting, max_warp)
     message = train_run(
         split,
         images,
         run=run,
         settings=settings,
         augmentation=augmentation,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    trained: Annotated[Path, typer.Option(help="The run folder that `mcalc train` wrote.")],
+    split: Annotated[Path, typer.Option(help="The split whose images are predicted.")],
+    run: Annotated[Path, typer.Option(help="Folder to write: card and tables.")],
+    protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
+        Device.auto
+    ),
+    threads: Threads = 1,
+):
+    """Measure a trained network on the validation images of another split."""
+    from mcalc.learning.predict import predict_run
+
+    message = predict_run(
+        trained,
+        images,
+        split=split,
+        run=run,
+        protocol=str(protocol),
         device=device,
         threads=threads,
     )

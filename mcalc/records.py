@@ -17,6 +17,10 @@ from mcalc.files import whole_file
 BENIGN, MALIGNANT = "benign", "malignant"
 LABELS = (BENIGN, MALIGNANT)
 
+# Protocols whose networks another one trained: paper_resplit measures those of paper on images that
+# are split anew after training.
+TRAINED_AS = {"paper_resplit": "paper"}
+
 # Why a ROI was set aside; the same words everywhere, so that they can be counted.
 REJECTION_REASONS = (
     "missing_file",

@@ -30,6 +30,7 @@ LIGHT_STAGES = (
     "mcalc.images.bench_filters",
     "mcalc.images.choose_filter",
     "mcalc.images.enhance",
+    "mcalc.evaluation.draw_seed",
     "mcalc.evaluation.split",
     "mcalc.evaluation.evaluate",
     "mcalc.reporting.audit_metrics",
@@ -98,8 +99,10 @@ def test_every_stage_is_a_command():
             "bench-filters",
             "choose-filter",
             "enhance",
+            "draw-seed",
             "split",
             "train",
+            "predict",
             "evaluate",
             "tables",
             "figures",
@@ -163,6 +166,8 @@ def test_it_runs_as_a_program():
         (["train", "x", "--lr-max", "fast"], "--lr-max"),
         (["train", "x", "--device", "tpu"], "tpu"),
         (["split", "--valid-fraction", "0.9"], "--valid-fraction"),
+        (["draw-seed", "s.json", "--seed", "-1"], "--seed"),
+        (["train", "x", "--recipe", "fastai3"], "fastai3"),
         (["evaluate", "x", "--positive-class", "cancer"], "cancer"),
         (["enhance", "--bogus"], "--bogus"),
         (["bench-filters", "--crops", "7"], "--crops"),
@@ -216,6 +221,7 @@ def test_a_missing_data_set_is_3(mcalc, tmp_path):
         "choose-filter {0}/no.csv --choice {0}/c.json --filter mean:3",
         "choose-filter {0}/no.csv --choice {0}/c.json --filter mean:3 --truth {0}/t.csv",
         "split --catalog {0}/no.csv --protocol paper --split {0}/s.csv",
+        "split --catalog {0}/c.csv --protocol paper --split {0}/s.csv --seed-file {0}/no.json",
         "evaluate {0}/no --results {0}/r.csv",
         "tables {0}/no --run-name x --tables {0}/t",
         "figures {0}/no --run-name x --figures {0}/f",
@@ -307,6 +313,10 @@ def test_options_reach_the_stage(mcalc, own):
         assert code == 0, error
         splits.append((own / "s.csv").read_bytes())
     assert splits[0] != splits[1]
+    assert mcalc("draw-seed", own / "seed.json", "--seed", 1)[0] == 0
+    call = ["split", "--catalog", own / "catalog.csv", *options, "--seed-file", own / "seed.json"]
+    assert mcalc(*call)[0] == 0
+    assert (own / "s.csv").read_bytes() == splits[0]
 
 
 def test_intensity_and_size_reach_convert(mcalc, own):

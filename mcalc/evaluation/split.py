@@ -13,7 +13,7 @@ from mcalc.errors import DataError, UsageError
 
 QUARTER_TURNS = (0, 1, 2, 3)
 
-PROTOCOLS = ("paper", "patient")
+PROTOCOLS = ("paper", "paper_resplit", "patient")
 
 # How far the share that validates may lie from the wanted one where patients are few.
 CLOSE_ENOUGH = 0.03
@@ -35,10 +35,11 @@ def write_split(
     catalog : path
     rejected : list of path
         The tables of ROIs that later stages set aside; they are left out.
-    protocol : {'paper', 'patient'}
+    protocol : {'paper', 'paper_resplit', 'patient'}
         'paper' rotates first and then splits images at random, as the study did: the same ROI,
-        turned, stands on both sides, so the result says little about a new patient. 'patient'
-        keeps all images of a patient on one side.
+        turned, stands on both sides, so the result says little about a new patient.
+        'paper_resplit' does so with the next seed: what it validates, the networks that 'paper'
+        trained have mostly been trained on. 'patient' keeps all images of a patient on one side.
     split : path
         The table to write.
     valid_fraction : float
@@ -97,6 +98,11 @@ def _split_by_image(images: pd.DataFrame, valid_fraction: float, seed: int) -> n
         ) from error
 
 
+def _split_again(images: pd.DataFrame, valid_fraction: float, seed: int) -> np.ndarray:
+    """Split as `paper` does with another seed, as if the split were made anew after training."""
+    return _split_by_image(images, valid_fraction, seed + 1)
+
+
 def _split_by_patient(images: pd.DataFrame, valid_fraction: float, seed: int) -> np.ndarray:
     unnamed = images[images["patient_id"] == ""]
     if len(unnamed):
@@ -136,6 +142,7 @@ def _has_all_labels(images: pd.DataFrame, valid: np.ndarray) -> bool:
 
 _SPLITTERS: dict[str, Callable[[pd.DataFrame, float, int], np.ndarray]] = {
     "paper": _split_by_image,
+    "paper_resplit": _split_again,
     "patient": _split_by_patient,
 }
 

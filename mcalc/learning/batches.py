@@ -16,6 +16,7 @@ from fastai.vision.data import ImageBlock
 
 from mcalc.errors import DataError
 from mcalc.images.shards import image_paths, read_png
+from mcalc.learning import fastai1_augmentation
 from mcalc.records import LABELS
 
 
@@ -32,22 +33,27 @@ class Augmentation(NamedTuple):
         Largest magnification, 1 for none.
     max_lighting : float
         Largest change of brightness and contrast, 0 to 1.
+    max_warp : float
+        Largest shift of a corner by a perspective warp, as a share of half the image.
     """
 
     flip: bool = True
     max_rotate: float = 10.0
     max_zoom: float = 1.1
     max_lighting: float = 0.2
+    max_warp: float = 0.0
 
-    def transforms(self) -> list:
-        """Return fastai's batch transforms."""
+    def transforms(self, recipe: str = "fastai2") -> list:
+        """Return fastai's batch transforms, drawn as fastai v2 or as fastai v1 draws."""
+        if recipe == "fastai1":
+            return fastai1_augmentation.get_transforms(**self._asdict())
         return aug_transforms(
             do_flip=self.flip,
             flip_vert=self.flip,
             max_rotate=self.max_rotate,
             max_zoom=self.max_zoom,
             max_lighting=self.max_lighting,
-            max_warp=0.0,
+            max_warp=self.max_warp,
         )
 
 
@@ -76,6 +82,7 @@ def make_batches(
     batch_size: int,
     augmentation: Augmentation,
     device: torch.device,
+    recipe: str = "fastai2",
 ) -> DataLoaders:
     """Return fastai's DataLoaders for the rows of one fold of a split.
 
@@ -90,6 +97,8 @@ def make_batches(
     augmentation : Augmentation
         Applied to training batches only.
     device : torch.device
+    recipe : {'fastai2', 'fastai1'}
+        Whose way of augmenting.
     """
     training = int((rows["subset"] == "train").sum())
     if batch_size > training:
@@ -102,7 +111,7 @@ def make_batches(
         get_x=lambda row: _rgb(images[row["roi_id"]], row["quarter_turns"]),
         get_y=lambda row: row["label"],
         splitter=IndexSplitter(np.flatnonzero(rows["subset"] == "valid")),
-        batch_tfms=[*augmentation.transforms(), Normalize.from_stats(*imagenet_stats)],
+        batch_tfms=[*augmentation.transforms(recipe), Normalize.from_stats(*imagenet_stats)],
     )
     # The images are in memory already: other processes would only copy them.
     return block.dataloaders(rows.to_dict("records"), bs=batch_size, num_workers=0, device=device)

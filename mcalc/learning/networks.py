@@ -16,6 +16,9 @@ from safetensors.torch import load_file
 from torchvision import models
 
 from mcalc.errors import DataError, UsageError
+from mcalc.learning import fastai1
+
+RECIPES = ("fastai2", "fastai1")
 
 NETWORKS = {
     "vgg16": models.vgg16,
@@ -39,7 +42,11 @@ model_meta.setdefault(models.vgg16, {"cut": -2, "split": _vgg16_split, "weights"
 
 
 def build_learner(
-    dataloaders: DataLoaders, network: str, weights: dict[str, torch.Tensor] | None
+    dataloaders: DataLoaders,
+    network: str,
+    weights: dict[str, torch.Tensor] | None,
+    *,
+    recipe: str = "fastai2",
 ) -> Learner:
     """Return fastai's `vision_learner` for one of the networks, its body frozen.
 
@@ -53,21 +60,26 @@ def build_learner(
     weights : dict or None
         A torchvision state dict for the body, as `load_weights` returns it; None leaves the
         random initialisation.
+    recipe : {'fastai2', 'fastai1'}
+        Whose head, groups of layers and optimiser; see `fastai1.learner_options`.
     """
     architecture = find_network(network)
+    options = {"cut": model_meta[architecture]["cut"], "opt_func": Adam}
+    if recipe == "fastai1":
+        options |= fastai1.learner_options(network)
     learner = vision_learner(
         dataloaders,
         architecture,
         pretrained=False,
         normalize=False,
         loss_func=CrossEntropyLossFlat(),
-        opt_func=Adam,
         metrics=[error_rate, accuracy],
+        **options,
     )
     if weights is not None:
         donor = architecture(weights=None)
         donor.load_state_dict(weights, strict=False)
-        body = create_body(donor, cut=model_meta[architecture]["cut"])
+        body = create_body(donor, cut=options["cut"])
         learner.model[0].load_state_dict(body.state_dict())
     learner.freeze()
     return learner

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mcalc.errors import DataError
 from mcalc.files import write_text
-from mcalc.records import LABELS
+from mcalc.records import LABELS, TRAINED_AS
 from mcalc.reporting.paper_section import paper_section
 from mcalc.reporting.results import NETWORK_NAMES, Results
 from mcalc.reporting.shown_tables import show_table
@@ -147,13 +147,15 @@ def _compare_sides(results: Results, protocol: str) -> dict:
     """Return what a protocol's validation images are, and how the best runs do on them."""
     split = results.splits[protocol]
     split = split[split["fold"] == 0]
-    train, valid = (split[split["subset"] == subset] for subset in ("train", "valid"))
+    train, valid = results.training_rows(protocol), split[split["subset"] == "valid"]
     best = results.best_runs[results.best_runs["protocol"] == protocol]
     first = best.sort_values(["error_rate", "valid_loss", "test"]).iloc[0]
     rois = valid["roi_id"].nunique()
     return {
         "name": protocol,
         "images": len(valid),
+        "trained_as": TRAINED_AS.get(protocol),
+        "shared_images": len(set(valid["image_id"]) & set(train["image_id"])),
         "rois": rois,
         "patients": _count_patients(valid),
         "shared_rois": len(set(valid["roi_id"]) & set(train["roi_id"])),

@@ -113,6 +113,16 @@ class Results:
         return sorted(self.runs["protocol"].unique())
 
     @property
+    def trained_protocols(self) -> list[str]:
+        """The protocols that have networks of their own, which `records.TRAINED_AS` names not."""
+        return [name for name in self.protocols if name not in records.TRAINED_AS]
+
+    def training_rows(self, protocol: str) -> pd.DataFrame:
+        """Return the SPLIT rows on which a protocol's networks were trained."""
+        split = self.splits[records.TRAINED_AS.get(protocol, protocol)]
+        return split[(split["fold"] == 0) & (split["subset"] == "train")]
+
+    @property
     def networks(self) -> list[str]:
         """The networks that were trained, in the order of the grid."""
         return list(self.runs.sort_values("test")["network"].unique())

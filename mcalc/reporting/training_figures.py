@@ -40,7 +40,7 @@ def figure3(results: Results) -> Figure:
     for panel in panels.flat[len(networks) :]:
         panel.set_visible(False)
     for panel, network in zip(panels.flat, networks, strict=False):
-        for number, protocol in enumerate(results.protocols):
+        for number, protocol in enumerate(results.trained_protocols):
             run = _best_run(results, protocol, network)
             _draw_finder(panel, results, run, number)
         log_axis(panel)
@@ -51,7 +51,7 @@ def figure3(results: Results) -> Figure:
 
 def figure5(results: Results) -> Figure:
     """Draw loss and error rate by epoch of each network's best run, a pair of rows a protocol."""
-    protocols, networks = results.protocols, results.networks
+    protocols, networks = results.trained_protocols, results.networks
     rows = 2 * len(protocols)
     figure, panels = new_figure(
         "Figure 5. Learning curves, each network's best run",

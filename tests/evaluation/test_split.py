@@ -59,7 +59,7 @@ def sides(table: pd.DataFrame, column: str) -> tuple[set, set]:
 
 
 def test_an_unknown_protocol_is_named_with_those_there_are(tmp_path):
-    with pytest.raises(UsageError, match="'random' is unknown; use paper, patient"):
+    with pytest.raises(UsageError, match="'random' is unknown; use paper, paper_resplit, patient"):
         split(tmp_path, catalog_rows(), "random")
     assert not (tmp_path / "split.csv").exists()
 
@@ -259,3 +259,25 @@ def test_few_patients_are_split_nearly_as_asked(tmp_path):
     """Eight patients have no tenths; two sevenths are close enough to three tenths."""
     table = split(tmp_path, catalog_rows(8), "patient", valid_fraction=0.3)
     assert (table["subset"] == "valid").mean() == pytest.approx(0.3, abs=0.06)
+
+
+# --- protocol paper_resplit ---------------------------------------------------------------------
+
+
+def test_splitting_anew_validates_images_of_which_four_fifths_were_trained_on():
+    """The mistake of measuring networks of `paper` on a second split, under the same seed."""
+    images = rotated_images(pd.DataFrame(catalog_rows(100)))
+    shares = []
+    for seed in range(10):
+        first, second = (
+            split_images(images, protocol, valid_fraction=0.2, seed=seed)
+            for protocol in ("paper", "paper_resplit")
+        )
+        shares.append((second & ~first).sum() / second.sum())
+    assert abs(np.mean(shares) - 0.8) < 0.02
+    assert all(0.7 < share < 0.9 for share in shares)
+
+
+def test_splitting_anew_takes_the_next_seed(tmp_path):
+    second = split(tmp_path, catalog_rows(), "paper_resplit", seed=4)
+    pd.testing.assert_frame_equal(second, split(tmp_path, catalog_rows(), "paper", seed=5))

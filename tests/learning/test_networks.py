@@ -15,6 +15,7 @@ from torchvision import models
 
 from mcalc.errors import DataError, UsageError
 from mcalc.learning.batches import Augmentation, make_batches
+from mcalc.learning.fastai1 import fit_one_cycle
 from mcalc.learning.networks import NETWORKS, build_learner, load_weights
 
 # The others take a second or more each; AlexNet is trained in test_train.py.
@@ -349,3 +350,22 @@ def test_weights_from_before_batches_were_counted_are_loaded(batches, tmp_path, 
     body = [t for n, t in learner.model[0].state_dict().items() if "num_batches" not in n]
     for name, tensor in zip(names, body, strict=True):
         assert torch.equal(tensor, old[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
+def test_fastai1_trains_every_network_from_the_loaded_values(batches, network):
+    """Body, groups, head and one step of the optimiser; test_fastai1.py has the values."""
+    state = draw_state(network)
+    learner = build_learner(batches, network, state, recipe="fastai1")
+    kind = "layer" if network.startswith("resnet") else "features"
+    loaded = [tensor for name, tensor in state.items() if name.startswith(kind)]
+    held = [t for t in learner.model[0].state_dict().values() if t.shape == loaded[-1].shape]
+    assert any(torch.equal(tensor, loaded[-1]) for tensor in held)
+    assert len(learner.opt.param_lists) == (2 if network == "vgg16" else 3)
+    assert {h["wd"] for h in learner.opt.hypers} == {0.01}
+    assert not any(kept.get("do_wd") is False for kept in learner.opt.state.values())
+    before = learner.model[1][8].weight.clone()
+    with learner.no_bar(), learner.no_logging():
+        fit_one_cycle(learner, 1, slice(1e-3))
+    assert not torch.equal(learner.model[1][8].weight, before)

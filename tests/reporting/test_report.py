@@ -220,6 +220,22 @@ def test_protocols_are_compared_by_what_they_share(page):
     assert "chosen on the same validation images" in text
 
 
+def test_a_second_split_is_called_a_mistake_and_has_no_training_of_its_own(make_run):
+    folder = make_run(protocols=("paper", "paper_resplit"))
+    page = Page(read_report(folder, "second"))
+    # 2 of 8 ROIs validate anew, in four turns; of each, three turns were trained on.
+    assert "Protocol paper_resplit" in page.text
+    assert "This demonstrates a mistake and is no result. The networks are those that paper" in (
+        page.text
+    )
+    assert "so that 6 of the 8 validation images (75.0%) are images on which they were" in page.text
+    tables = {table.name: table for table in make_tables(Results(folder, "second"))}
+    assert "paper_resplit demonstrates a mistake and is no result" in tables["table9"].note
+    assert list(tables["table9"].rows["protocol"]) == ["paper", "paper_resplit"]
+    assert set(tables["table5_vgg16"].rows["protocol"]) == {"paper"}
+    assert "paper_resplit_train" not in tables["table2"].rows
+
+
 def test_the_best_run_of_the_text_is_that_of_the_table(page, usual_run):
     for protocol, rows in Results(usual_run, "usual").best_runs.groupby("protocol"):
         accuracy = f"{rows['accuracy'].max():.1%}"

@@ -156,8 +156,12 @@ def test_the_papers_preset_plans_24_tests_a_protocol(untouched):
     jobs = untouched.planned_jobs(configs=["workflow/presets/paper.yaml"])
     trained = [wildcards for rule, wildcards in jobs if rule == "train"]
     assert len(trained) == 2 * 24
+    assert sum(rule == "predict" for rule, _ in jobs) == 24
     preset = ["workflow/presets/paper.yaml"]
-    assert "--bits 8 " in untouched.snakemake("--dry-run", "--printshellcmds", configs=preset)
+    printed = untouched.snakemake("--dry-run", "--printshellcmds", configs=preset)
+    for option in ("--bits 8 ", "--recipe fastai1 ", "--max-warp 0.2 ", "--head-lr 0.003 "):
+        assert option in printed
+    assert "--positive-class benign" in printed
     numbers = {}
     for wildcards in trained:
         network = re.search(r"network=(\w+)", wildcards).group(1)
@@ -190,6 +194,10 @@ def test_the_preset_for_a_download_plans_without_the_data(untouched):
         ({"filters__select_by": "ssim"}, "filters.select_by"),
         ({"filters__truth": {"noise": {"gaussian": [0.1]}}}, "filters.truth.noise.gaussian[0]"),
         ({"filters__truth": {"noise": {kind: [] for kind in KINDS}}}, "filters.truth.noise"),
+        ({"split__protocols": ["paper_resplit"]}, "split.protocols: paper_resplit measures"),
+        ({"split": {"protocols": ["paper"], "seed": -1}}, "split.seed"),
+        ({"train__recipe": "fastai3"}, "train.recipe"),
+        ({"augment": {"max_warp": 2}}, "augment.max_warp"),
         ({"convert__intensity": "fixed"}, "convert.window: fixed needs two grey levels"),
         ({"convert__intensity": "fixed", "convert__window": [9, 2]}, "convert.window: black"),
         ({"convert__window": [2, 9]}, "convert.window: only the intensity fixed"),

@@ -117,6 +117,65 @@ def test_snakemakes_own_report_is_made(finished):
     assert "table9" in (finished.folder / "snakemake-report.html").read_text()
 
 
+@pytest.fixture(scope="module")
+def resplit(make_project, untouched):
+    """A run as the study's: unseeded, by fastai v1's recipe, and measured on a second split."""
+    project = make_project(untouched.folder)
+    project.configure(
+        split={"protocols": ["paper", "paper_resplit"], "seed": None},
+        train__recipe="fastai1",
+        augment={"max_warp": 0.2},
+    )
+    project.snakemake()
+    return project
+
+
+def test_an_unseeded_run_draws_its_seed_once_and_says_which(resplit):
+    results = resplit.folder / "results/tiny"
+    written = (results / "splits/seed.json").read_bytes()
+    seed = json.loads(written)
+    assert seed["drawn"] is True
+    assert "Nothing to be done" in resplit.snakemake()
+    assert (results / "splits/seed.json").read_bytes() == written
+    tables = [f"--rejected={path}" for path in results.glob("**/*rejected.csv")]
+    for protocol in ("paper", "paper_resplit"):
+        resplit.call(
+            *("mcalc", "split", "--catalog", str(results / "catalog.csv"), *tables),
+            *("--protocol", protocol, "--split", "again.csv", "--seed", str(seed["seed"])),
+        )
+        again = (resplit.folder / "again.csv").read_bytes()
+        assert again == (results / f"splits/{protocol}.csv").read_bytes()
+
+
+def test_the_second_splits_images_are_mostly_those_of_the_training(resplit):
+    """The networks are those of the protocol paper, measured on images that they have seen."""
+    results = resplit.folder / "results/tiny"
+    first, second = (
+        pd.read_csv(results / f"splits/{name}.csv") for name in ("paper", "paper_resplit")
+    )
+    run = results / "runs/paper_resplit/alexnet/test1/fold0"
+    predictions = pd.read_csv(run / "predictions.csv")
+    measured = set(predictions["image_id"])
+    assert measured == set(second[second["subset"] == "valid"]["image_id"])
+    seen = len(measured & set(first[first["subset"] == "train"]["image_id"]))
+    # Four fifths on average (tests/evaluation/test_split.py); these are few images without a seed.
+    assert seen / len(measured) > 0.3
+    assert not (run / "weights.safetensors").exists()
+    card = json.loads((run / "run.json").read_text())
+    assert (card["trained_as"], card["settings"]["recipe"]) == ("paper", "fastai1")
+    row = pd.read_csv(results / "evaluation/paper_resplit.csv").iloc[0]
+    wrong = predictions["label"] != predictions["predicted"]
+    assert row["error_rate"] == pytest.approx(wrong.mean())
+
+
+def test_the_report_calls_the_second_split_a_mistake(resplit):
+    results = resplit.folder / "results/tiny"
+    assert "This demonstrates a mistake and is no result." in (results / "report.html").read_text()
+    assert "is no result" in (results / "tables/table9.md").read_text()
+    assert set(pd.read_csv(results / "tables/table9.csv")["protocol"]) == {"paper", "paper_resplit"}
+    assert set(pd.read_csv(results / "tables/table7_alexnet.csv")["protocol"]) == {"paper"}
+
+
 def test_a_folder_without_patients_refuses_the_patient_protocol(make_project, untouched):
     project = make_project(untouched.folder)
     for number, path in enumerate(crops(project)[:12]):

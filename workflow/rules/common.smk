@@ -47,8 +47,23 @@ def check_intensity():
     )
 
 
+def check_protocols():
+    """Check what a schema cannot: that the networks to be measured are trained."""
+    for protocol, trained in TRAINED_AS.items():
+        protocols = config["split"]["protocols"]
+        if protocol in protocols and trained not in protocols:
+            raise WorkflowError(
+                f"Configuration, split.protocols: {protocol} measures the networks that "
+                f"{trained} trains; add {trained}. config/README.md explains every key."
+            )
+
+
+# Protocols whose networks another one trains, as mcalc.records has them.
+TRAINED_AS = {"paper_resplit": "paper"}
+
 validate_config()
 check_intensity()
+check_protocols()
 
 
 # The package's sources, where the workflow lies in a clone; a module taken from afar has none.
@@ -86,6 +101,8 @@ RUN_FILES = (
     "lr_find.csv",
     "predictions.csv",
 )
+PREDICTED_FILES = tuple(name for name in RUN_FILES if name != "weights.safetensors")
+UNTRAINED = "|".join(TRAINED_AS)
 
 
 # The columns of the catalog that say where a ROI's pixels are and what they are.
@@ -299,6 +316,12 @@ def get_rejected_options(wildcards, input):
     return [get_option("--rejected", path) for path in input.rejected]
 
 
+def get_seed_option():
+    """The seed of the splits as an option, or none: then the stage draws one."""
+    seed = config["split"]["seed"]
+    return "" if seed is None else get_option("--seed", str(seed))
+
+
 def get_weights_file(wildcards):
     weights = config["train"]["weights"]
     return [] if weights in ("imagenet", "none") else [weights]
@@ -311,6 +334,7 @@ def get_train_options(wildcards):
         "head_lr",
         "lr_find_iterations",
         "weights",
+        "recipe",
         "seed",
         "device",
     )
@@ -334,18 +358,31 @@ def get_protocol_folders(wildcards):
     return [get_run_folder(wildcards.protocol, test) for test in TESTS]
 
 
+def get_run_files(protocol, test):
+    names = PREDICTED_FILES if protocol in TRAINED_AS else RUN_FILES
+    return [f"{get_run_folder(protocol, test)}/{name}" for name in names]
+
+
 def get_protocol_runs(wildcards):
-    folders = get_protocol_folders(wildcards)
-    return [f"{folder}/{name}" for folder in folders for name in RUN_FILES]
+    return [path for test in TESTS for path in get_run_files(wildcards.protocol, test)]
 
 
 def get_all_runs():
     return [
-        f"{get_run_folder(protocol, test)}/{name}"
+        path
         for protocol in PROTOCOLS
         for test in TESTS
-        for name in RUN_FILES
+        for path in get_run_files(protocol, test)
     ]
+
+
+def get_trained_folder(wildcards):
+    """The folder of the trained network that a protocol without training measures."""
+    return get_run_folder(TRAINED_AS[wildcards.protocol], wildcards.test)
+
+
+def get_trained_run(wildcards):
+    return get_run_files(TRAINED_AS[wildcards.protocol], wildcards.test)
 
 
 def get_results_folder(wildcards, input):

@@ -1,8 +1,31 @@
 # What may be compared with what.
 
 
+rule draw_seed:
+    output:
+        "results/{run}/splits/seed.json",
+    log:
+        "logs/{run}/draw_seed.log",
+    benchmark:
+        "logs/{run}/draw_seed.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        # No hash of the code: a seed that was drawn stays.
+        seed=get_seed_option(),
+    shell:
+        """
+        mcalc draw-seed {output:q} {params.seed} >{log:q} 2>&1
+        """
+
+
 rule split:
     input:
+        seed="results/{run}/splits/seed.json",
         accepted="results/{run}/accepted.json",
         catalog="results/{run}/catalog.csv",
         rejected=expand(
@@ -24,7 +47,6 @@ rule split:
         code=code_hash("evaluation.split"),
         rejected=get_rejected_options,
         valid_fraction=config["split"]["valid_fraction"],
-        seed=config["split"]["seed"],
     shell:
         """
         mcalc split \
@@ -33,7 +55,7 @@ rule split:
             --protocol {wildcards.protocol} \
             --split {output:q} \
             --valid-fraction {params.valid_fraction} \
-            --seed {params.seed} \
+            --seed-file {input.seed:q} \
             >{log:q} 2>&1
         """
 

@@ -1,4 +1,4 @@
-# Networks: one job trains one test of the grid on one protocol.
+# Networks: one job trains one test of the grid on one protocol, or measures one that is trained.
 
 
 rule train:
@@ -15,6 +15,8 @@ rule train:
         "logs/{run}/train/{protocol}/{network}/test{test}/fold{fold}.log",
     benchmark:
         "logs/{run}/train/{protocol}/{network}/test{test}/fold{fold}.benchmark.tsv"
+    wildcard_constraints:
+        protocol=rf"(?!(?:{UNTRAINED})/)[a-z_]+",
     conda:
         "../../envs/mcalc.yaml"
     threads: config["train"]["threads"]
@@ -36,6 +38,47 @@ rule train:
             --test {wildcards.test} \
             --fold {wildcards.fold} \
             {params.options} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule predict:
+    input:
+        trained=get_trained_run,
+        split="results/{run}/splits/{protocol}.csv",
+        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+    output:
+        multiext(
+            "results/{run}/runs/{protocol}/{network}/test{test}/fold{fold}/",
+            *PREDICTED_FILES,
+        ),
+    log:
+        "logs/{run}/predict/{protocol}/{network}/test{test}/fold{fold}.log",
+    benchmark:
+        "logs/{run}/predict/{protocol}/{network}/test{test}/fold{fold}.benchmark.tsv"
+    wildcard_constraints:
+        protocol=UNTRAINED,
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: config["train"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=0 if config["train"]["device"] == "cpu" else 1,
+    params:
+        code=code_hash("learning.predict"),
+        trained=get_trained_folder,
+        run=get_output_folder,
+        device=config["train"]["device"],
+    shell:
+        """
+        mcalc predict {input.images:q} \
+            --trained {params.trained:q} \
+            --split {input.split:q} \
+            --run {params.run:q} \
+            --protocol {wildcards.protocol} \
+            --device {params.device} \
             --threads {threads} \
             >{log:q} 2>&1
         """

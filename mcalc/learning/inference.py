@@ -1,0 +1,47 @@
+"""What a trained network says of the validation images of a split."""
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.learner import Learner
+
+from mcalc import records
+from mcalc.errors import DataError, UsageError
+
+
+def find_device(device: str) -> torch.device:
+    """Return 'auto', 'cpu' or 'cuda' as a device; `UsageError` for a GPU that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("train.device is cuda, but PyTorch finds no GPU here; use cpu or auto.")
+    return torch.device(device)
+
+
+def read_fold(split, fold: int) -> pd.DataFrame:
+    """Read the rows of one fold of a split (SPLIT); `DataError` where there are none."""
+    rows = records.read(split, records.SPLIT)
+    rows = rows[rows["fold"] == fold].reset_index(drop=True)
+    if rows.empty:
+        raise DataError(f"{split}: there is no fold {fold}; split again or train another.")
+    return rows
+
+
+def predict_images(learner: Learner, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return PREDICTIONS rows of the validation images, in the order of `rows`.
+
+    Parameters
+    ----------
+    learner : Learner
+        Its batches were made of `rows`.
+    rows : DataFrame
+        The SPLIT rows of one fold.
+    """
+    with learner.no_bar(), learner.no_logging():
+        probabilities, _, losses = learner.get_preds(dl=learner.dls.valid, with_loss=True)
+    predictions = rows[rows["subset"] == "valid"].drop(columns=["fold", "subset"])
+    malignant = probabilities[:, records.LABELS.index(records.MALIGNANT)]
+    predictions["probability_malignant"] = malignant.double().clamp(0, 1).numpy()
+    predictions["predicted"] = np.array(records.LABELS)[probabilities.argmax(dim=1).numpy()]
+    predictions["loss"] = losses.double().numpy()
+    return predictions
