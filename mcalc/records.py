@@ -17,6 +17,10 @@ from mcalc.files import whole_file
 BENIGN, MALIGNANT = "benign", "malignant"
 LABELS = (BENIGN, MALIGNANT)
 
+# The sides of a fold: what trains a model, what chooses and calibrates it, and, by protocols that
+# keep one, what is looked at once, at the end.
+SUBSETS = ("train", "valid", "test")
+
 # Protocols whose networks another one trained: paper_resplit measures those of paper on images that
 # are split anew after training.
 TRAINED_AS = {"paper_resplit": "paper"}
@@ -161,7 +165,7 @@ SPLIT = _table(
         "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
         "label": _text(*LABELS),
         "fold": _count(),
-        "subset": _text("train", "valid"),
+        "subset": _text(*SUBSETS),
     },
     unique=["image_id", "fold"],
 )
@@ -191,6 +195,7 @@ PREDICTIONS = _table(
         "patient_id": _text(),
         "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
         "label": _text(*LABELS),
+        "subset": _text("valid", "test"),
         "probability_malignant": _number(0, 1),
         "predicted": _text(*LABELS),
         "loss": _number(0),
@@ -274,6 +279,15 @@ def read_all(paths: list[str | os.PathLike], schema) -> pd.DataFrame:
     if not paths:
         return pd.DataFrame(columns=list(schema.columns))
     return pd.concat([read(path, schema) for path in sorted(map(str, paths))], ignore_index=True)
+
+
+def evaluated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return those SPLIT or PREDICTIONS rows of one fold on which a model is measured.
+
+    The test images where the protocol keeps some, else the validation images.
+    """
+    measured = "test" if (rows["subset"] == "test").any() else "valid"
+    return rows[rows["subset"] == measured]
 
 
 def data_hash(catalog: pd.DataFrame) -> str:

@@ -22,7 +22,8 @@ def evaluate_runs(
     """Write the table `results` (RUNS): settings and measures of each run folder in `runs`.
 
     Losses are those of the last epoch; all measures follow from the run's predictions on its
-    validation images. `positive_class` is 'malignant', or 'benign' as in the study.
+    test images, or its validation images where the protocol keeps no test images.
+    `positive_class` is 'malignant', or 'benign' as in the study.
     """
     rows = [_evaluate(Path(run), positive_class) for run in runs]
     rows.sort(key=lambda row: (row["protocol"], row["test"], row["fold"]))
@@ -33,7 +34,7 @@ def evaluate_runs(
 def _evaluate(run: Path, positive_class: str) -> dict:
     settings = _read_settings(run / "run.json")
     history = _read_rows(run / "history.csv", records.HISTORY)
-    predictions = _read_rows(run / "predictions.csv", records.PREDICTIONS)
+    predictions = records.evaluated(_read_rows(run / "predictions.csv", records.PREDICTIONS))
     counts = confusion(
         predictions["label"], predictions["predicted"], positive_class=positive_class
     )

@@ -89,7 +89,8 @@ def make_batches(
     Parameters
     ----------
     rows : DataFrame
-        SPLIT rows; the subset 'valid' validates, in the order of the rows.
+        SPLIT rows; the subset 'valid' validates, in the order of the rows. Those of 'test' are
+        in no batch.
     images : dict of ndarray
         By ROI id, (size, size), uint8; a row's quarter turns are applied when it is loaded.
     batch_size : int
@@ -106,6 +107,7 @@ def make_batches(
             f"Batch size {batch_size} is larger than the {training} training images; lower "
             "batch_size in train.settings."
         )
+    rows = rows[rows["subset"] != "test"]
     block = DataBlock(
         blocks=(ImageBlock, CategoryBlock(vocab=list(LABELS))),
         get_x=lambda row: _rgb(images[row["roi_id"]], row["quarter_turns"]),

@@ -1,4 +1,4 @@
-"""What a trained network says of the validation images of a split."""
+"""What a trained network says of the images of a split on which it was not trained."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def read_fold(split, fold: int) -> pd.DataFrame:
 
 
 def predict_images(learner: Learner, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return PREDICTIONS rows of the validation images, in the order of `rows`.
+    """Return PREDICTIONS rows of the validation and the test images, in the order of `rows`.
 
     Parameters
     ----------
@@ -37,9 +37,10 @@ def predict_images(learner: Learner, rows: pd.DataFrame) -> pd.DataFrame:
     rows : DataFrame
         The SPLIT rows of one fold.
     """
+    predictions = rows[rows["subset"] != "train"].drop(columns=["fold"])
+    batches = learner.dls.test_dl(predictions.to_dict("records"), with_labels=True)
     with learner.no_bar(), learner.no_logging():
-        probabilities, _, losses = learner.get_preds(dl=learner.dls.valid, with_loss=True)
-    predictions = rows[rows["subset"] == "valid"].drop(columns=["fold", "subset"])
+        probabilities, _, losses = learner.get_preds(dl=batches, with_loss=True)
     malignant = probabilities[:, records.LABELS.index(records.MALIGNANT)]
     predictions["probability_malignant"] = malignant.double().clamp(0, 1).numpy()
     predictions["predicted"] = np.array(records.LABELS)[probabilities.argmax(dim=1).numpy()]

@@ -92,7 +92,8 @@ def train_run(
     The head is trained, the learning-rate finder run, then all layers are trained with
     discriminative rates; Adam and one-cycle throughout. The folder receives
     `weights.safetensors`, `run.json` (the model's card), `history.csv` (HISTORY), `lr_find.csv`
-    (LR_FIND) and `predictions.csv` (PREDICTIONS: the validation images, in the split's order).
+    (LR_FIND) and `predictions.csv` (PREDICTIONS: the images that did not train, in the
+    split's order).
 
     Parameters
     ----------

@@ -191,7 +191,9 @@ def _hardest(results: Results, run: pd.Series) -> pd.DataFrame:
     A ROI's four turns are one picture to the reader: its worst stands for it.
     """
     predictions = records.read(results.run_folder(run) / "predictions.csv", records.PREDICTIONS)
-    ordered = predictions.sort_values(["loss", "image_id"], ascending=[False, True])
+    ordered = records.evaluated(predictions).sort_values(
+        ["loss", "image_id"], ascending=[False, True]
+    )
     return ordered.drop_duplicates("roi_id").head(SHOWN)
 
 

@@ -27,6 +27,7 @@ def write_run(folder: Path, test: int = 1, labels=None, probabilities=None, **se
             "patient_id": f"P_{number}",
             "quarter_turns": 0,
             "label": label,
+            "subset": "valid",
             "probability_malignant": probability,
             "predicted": LABELS[int(probability > 0.5)],
             "loss": 0.5,
@@ -159,6 +160,17 @@ def test_the_area_does_not_depend_on_the_positive_class(tmp_path):
     for positive in LABELS:
         (row,) = evaluate(tmp_path, run, positive_class=positive).to_dict("records")
         assert row["auc"] == pytest.approx(expected)
+
+
+def test_where_there_are_test_images_only_they_are_measured(tmp_path):
+    run = write_run(tmp_path / "run", test=3)
+    answers = records.read(run / "predictions.csv", records.PREDICTIONS)
+    answers.loc[:9, "subset"] = "test"
+    records.write(answers, run / "predictions.csv", records.PREDICTIONS)
+    (row,) = evaluate(tmp_path, run).to_dict("records")
+    right = (answers["label"] == answers["predicted"])[:10]
+    assert row["accuracy"] == pytest.approx(right.mean())
+    assert sum(row[f"true_{kind}"] for kind in ("positives", "negatives")) == right.sum()
 
 
 def test_malignant_is_positive_unless_said_otherwise(tmp_path):

@@ -294,6 +294,26 @@ def test_another_seed_or_fold_gives_another_run(trained, data, tmp_path):
 
 
 @pytest.mark.slow
+def test_test_images_are_predicted_and_have_no_part_in_the_weights(data, tmp_path):
+    table = records.read(data / "split.csv", records.SPLIT).query("fold == 0")
+    table.loc[table["roi_id"] == "roi6", "subset"] = "test"
+    for name, rows in (("with", table), ("without", table[table["subset"] != "test"])):
+        (tmp_path / name).mkdir()
+        records.write(rows, tmp_path / name / "split.csv", records.SPLIT)
+        for shard in ("0", "1"):
+            (tmp_path / name / shard).symlink_to(data / shard)
+        train(tmp_path / name, tmp_path / name / "run")
+    one, other = (tmp_path / name / "run" for name in ("with", "without"))
+    weights = "weights.safetensors"
+    assert (one / weights).read_bytes() == (other / weights).read_bytes()
+    assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
+    predicted = predictions(one)
+    assert set(predicted.loc[predicted["subset"] == "test", "roi_id"]) == {"roi6"}
+    valid = predicted[predicted["subset"] == "valid"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(valid, predictions(other), rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_the_finder_leaves_the_weights_as_they_were(data, tmp_path):
     """It tries rates up to 10; with all others near nothing the start is still there after it."""
     tiny = {"lr_min": 1e-12, "lr_max": 1e-12, "head_lr": 1e-12, "epochs": 1}

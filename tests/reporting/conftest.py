@@ -236,7 +236,7 @@ def _epoch(number: int, generator: np.random.Generator) -> dict:
 def _prediction(row: dict, generator: np.random.Generator, one_answer: bool) -> dict:
     malignant = 0.1 if one_answer else float(generator.uniform(0.02, 0.98))
     of_label = malignant if row["label"] == records.MALIGNANT else 1 - malignant
-    kept = {key: value for key, value in row.items() if key not in ("fold", "subset")}
+    kept = {key: value for key, value in row.items() if key != "fold"}
     predicted = records.LABELS[int(malignant > 0.5)]
     return kept | {
         "probability_malignant": malignant,
