@@ -7,10 +7,7 @@ import numpy as np
 def resize_to_square(pixels: np.ndarray, size: int) -> np.ndarray:
     """Resize a grey image to `size` rows and columns, stretching other shapes, as in the study.
 
-    A side that is too long is averaged over areas; one that is too short is interpolated. Averages
-    of 16-bit images are rounded to their own levels, 1/65536 of the type's range: a copy of a whole
-    crop as floating point would take longer than all of its averaging. Those of 8-bit images, whose
-    levels are coarse, are not.
+    A side that is too long is averaged over areas; one that is too short is interpolated.
 
     Parameters
     ----------
@@ -22,8 +19,5 @@ def resize_to_square(pixels: np.ndarray, size: int) -> np.ndarray:
     ndarray, shape (size, size), float32, in the grey levels of `pixels`
     """
     rows, columns = (min(side, size) for side in pixels.shape)
-    exact = pixels if pixels.dtype == np.uint16 else pixels.astype(np.float32)
-    shrunk = cv2.resize(exact, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
-    if shrunk.shape == (size, size):
-        return shrunk
+    shrunk = cv2.resize(pixels.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
     return cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_LINEAR)
