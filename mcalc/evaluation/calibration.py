@@ -9,7 +9,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from mcalc.errors import UsageError
 from mcalc.evaluation.intervals import clustered_wilson
-from mcalc.evaluation.scores import BINS, SMALLEST, bins_of, checked, log_losses
+from mcalc.evaluation.scores import BIN_EDGES, BINS, SMALLEST, bins_of, checked, log_losses
 
 METHODS = ("none", "temperature", "platt", "isotonic")
 
@@ -95,7 +95,7 @@ def reliability(labels, probabilities, patients, confidence: float = 0.95) -> li
     An empty bin has NaN for all but its ends and `n`.
     """
     labels, probabilities = checked(labels, probabilities)
-    edges, places = np.linspace(0, 1, BINS + 1), bins_of(probabilities)
+    places = bins_of(probabilities)
     rows = []
     for number in range(BINS):
         here = places == number
@@ -103,8 +103,8 @@ def reliability(labels, probabilities, patients, confidence: float = 0.95) -> li
         rows.append(
             {
                 "bin": number,
-                "bin_low": edges[number],
-                "bin_high": edges[number + 1],
+                "bin_low": BIN_EDGES[number],
+                "bin_high": BIN_EDGES[number + 1],
                 "n": int(here.sum()),
                 "mean_probability": probabilities[here].mean() if here.any() else np.nan,
                 "observed": observed,

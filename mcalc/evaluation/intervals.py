@@ -44,8 +44,9 @@ def wilson(part, whole, confidence: float = 0.95):
         centre = (share + square / (2 * whole)) / (1 + square / whole)
         spread = np.sqrt(square * share * (1 - share) / whole + square**2 / (4 * whole**2))
         spread = spread / (1 + square / whole)
-    # Rounding must not carry an end beyond its proportion.
-    return np.maximum(centre - spread, 0)[()], np.minimum(centre + spread, 1)[()]
+    # At a share of 0 or 1 an end is that share; rounding must not say otherwise.
+    low, high = np.minimum(centre - spread, share), np.maximum(centre + spread, share)
+    return np.maximum(low, 0)[()], np.minimum(high, 1)[()]
 
 
 def clustered_wilson(hits, counted, patients, confidence: float = 0.95) -> Interval:

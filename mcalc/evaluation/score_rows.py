@@ -107,7 +107,7 @@ def _other_intervals(name, malignant, probability, cluster, confidence) -> list[
     called = probability > THRESHOLD
     if name == "auc":
         (auc,), covariance = auc_covariance(malignant, [probability], cluster)
-        if auc in (0, 1):
+        if auc in (0, 1) and not np.isnan(covariance[0, 0]):
             sick, well = (len(np.unique(cluster[side])) for side in (malignant, ~malignant))
             return [("newcombe", *perfect_auc_interval(auc, sick, well, confidence)[1:])]
         return [("delong", *auc_interval(auc, covariance[0, 0], confidence)[1:])]
