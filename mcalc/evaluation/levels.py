@@ -80,7 +80,8 @@ def units(rows: pd.DataFrame, level: str, aggregation: str = "mean") -> pd.DataF
         malignant=rows["label"] == records.MALIGNANT, probability=rows["probability_malignant"]
     )
     if level == "image":
-        rows = rows.assign(unit=rows["image_id"], images=1, rois=1)
+        # Each ROI is counted with one of its images, so that the sum is that of the ROIs.
+        rows = rows.assign(unit=rows["image_id"], images=1, rois=~rows["roi_id"].duplicated())
         return rows[["unit", "cluster", "malignant", "probability", "images", "rois"]].sort_values(
             "unit", ignore_index=True
         )

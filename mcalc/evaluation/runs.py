@@ -122,7 +122,9 @@ def read_models(
     for run in sorted(map(Path, runs)):
         settings = read_settings(run / "run.json")
         if settings["protocol"] != protocol:
-            raise DataError(f"{run}: a run of {settings['protocol']}, not of {protocol}.")
+            raise DataError(
+                f"{run}: a run of {settings['protocol']}, not of {protocol}; score each by itself."
+            )
         rows = read_rows(run / "predictions.csv", records.PREDICTIONS)
         key = ("network", settings["test"], settings["network"])
         names[key] = f"test{settings['test']}_{settings['network']}"

@@ -9,10 +9,13 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from mcalc import records
+from mcalc.cli import main
 from mcalc.errors import DataError, UsageError
+from mcalc.evaluation.comparison_rows import comparison_rows
+from mcalc.evaluation.levels import units
 from mcalc.evaluation.runs import choose_inside, read_models
 from mcalc.evaluation.score import TABLES, score_protocol
-from mcalc.evaluation.score_rows import Settings, operating_rows
+from mcalc.evaluation.score_rows import Settings, operating_rows, score_rows
 
 FEW = Settings(resamples=100)
 
@@ -82,6 +85,25 @@ def run_stage(folder: Path, runs: list[Path], **options) -> dict[str, pd.DataFra
     }
 
 
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory):
+    """The rows of two folds, and the tables that the stage writes of them."""
+    folder = tmp_path_factory.mktemp("pooled")
+    folds = [predictions(range(first, first + 30), quality=0.1) for first in (0, 30)]
+    runs = [write_run(folder, rows, fold=fold) for fold, rows in enumerate(folds)]
+    rows = pd.concat(folds)
+    tables = run_stage(folder, runs, catalog=write_catalog(folder, rows))
+    for name, schema in TABLES.items():
+        records.read(folder / "scores" / f"{name}.csv", schema)  # what is written can be read
+    return rows, tables
+
+
+def roi_scores(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of a model's ROIs, without the rest of the stage."""
+    (model,) = read_models([write_run(folder, rows)], [], None, protocol="patient")
+    return pd.DataFrame(score_rows(units(model.measured, "roi"), FEW))
+
+
 def one(table: pd.DataFrame, **values) -> pd.Series:
     for name, value in values.items():
         table = table[table[name] == value]
@@ -133,12 +155,9 @@ def test_a_shortcut_table_without_a_fold_in_its_name_is_refused(tmp_path):
 # --- what there is ------------------------------------------------------------------------------
 
 
-def test_folds_are_pooled_and_every_level_is_scored(tmp_path):
-    """A number of each table is computed anew from all rows of both folds."""
-    folds = [predictions(range(first, first + 30), quality=0.1) for first in (0, 30)]
-    runs = [write_run(tmp_path, rows, fold=fold) for fold, rows in enumerate(folds)]
-    rows = pd.concat(folds)
-    tables = run_stage(tmp_path, runs, catalog=write_catalog(tmp_path, rows))
+def test_folds_are_pooled_and_every_level_is_scored(pooled):
+    """Numbers of each table are computed anew from all rows of both folds."""
+    rows, tables = pooled
     scores = tables["scores"].query("calibration == 'none' and preferred")
     assert set(scores["level"]) == {"image", "roi", "lesion", "breast", "patient"}
     keys = {"image": ["image_id"], "roi": ["roi_id"], "patient": ["patient_id"]}
@@ -157,6 +176,7 @@ def test_folds_are_pooled_and_every_level_is_scored(tmp_path):
         assert (auc["n"], auc["n_malignant"]) == (len(found), malignant.sum())
     assert set(scores["n_patients"]) == {60}
     assert set(scores["n_images"]) == {240}
+    assert set(scores["n_rois"]) == {120}
     patients = scores.query("level == 'patient' and score == 'auc'")
     assert set(patients["aggregation"]) == {"mean", "max"}
     assert set(tables["conformal"]["n_rois"]) == {120}
@@ -166,15 +186,12 @@ def test_folds_are_pooled_and_every_level_is_scored(tmp_path):
     assert tables["comparisons"].empty and tables["choices"].empty
 
 
-def test_each_score_has_one_preferred_interval(tmp_path):
-    run = write_run(tmp_path, predictions(range(30), quality=0.1))
-    scores = run_stage(tmp_path, [run])["scores"]
+def test_each_score_has_one_preferred_interval(pooled):
+    scores = pooled[1]["scores"]
     preferred = scores[scores["preferred"]]
     place = ["calibration", "level", "aggregation", "score"]
     assert not preferred.duplicated(place).any()
     assert len(preferred) == len(scores.drop_duplicates(place))
-    for name, schema in TABLES.items():
-        records.read(tmp_path / "scores" / f"{name}.csv", schema)  # what is written can be read
     methods = preferred.groupby("score")["method"].agg(set)
     assert (methods["auc"], methods["sensitivity"], methods["mcc"], methods["ece"]) == (
         {"delong"},
@@ -184,14 +201,40 @@ def test_each_score_has_one_preferred_interval(tmp_path):
     )
 
 
+def test_the_workflow_expects_the_tables_that_the_stage_writes():
+    common = Path(__file__).parents[2] / "workflow" / "rules" / "common.smk"
+    names = common.read_text().partition("SCORE_FILES = (")[2].partition(")")[0]
+    assert names.replace('"', "").replace(",", "").split() == [f"{name}.csv" for name in TABLES]
+
+
+@pytest.mark.slow
+def test_options_reach_the_stage(tmp_path, monkeypatch):
+    run = write_run(tmp_path, predictions(range(12)))
+    call = f"mcalc score {run} --protocol patient --scores {tmp_path}/s --confidence 0.9"
+    call += " --resamples 100 --seed 3 --screening-prevalence 0.25 --aggregation max"
+    monkeypatch.setattr("sys.argv", call.split())
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    scores = records.read(tmp_path / "s" / "scores.csv", records.SCORES)
+    assert set(scores["confidence"]) == {0.9}
+    assert scores["resamples"].max() == 100
+    assert set(scores.query("level == 'patient'")["aggregation"]) == {"max"}
+    options = {"confidence": 0.9, "resamples": 100, "seed": 3, "screening_prevalence": 0.25}
+    run_stage(tmp_path, [run], settings=Settings(**options, aggregations=("max",)))
+    assert (tmp_path / "s" / "scores.csv").read_bytes() == (
+        tmp_path / "scores" / "scores.csv"
+    ).read_bytes()
+
+
 def test_models_are_compared_on_common_rois_with_shortcuts_beside_them(tmp_path):
     good = write_run(tmp_path, predictions(range(60), quality=0.4))
     poor = write_run(tmp_path, predictions(range(60), quality=0.02, seed=1), test=2)
     majority = predictions(range(60)).drop(columns="loss").assign(model="majority")
     majority["probability_malignant"] = 1 / 3
     records.write(majority, tmp_path / "fold0.csv", records.SHORTCUTS)
-    tables = run_stage(tmp_path, [good, poor], shortcuts=[tmp_path / "fold0.csv"])
-    pairs = tables["comparisons"].set_index(["model_a", "model_b"])
+    models = read_models([good, poor], [tmp_path / "fold0.csv"], None, protocol="patient")
+    pairs = pd.DataFrame(comparison_rows(models, FEW)).set_index(["model_a", "model_b"])
     assert len(pairs) == 3
     pair = pairs.loc[("test1_alexnet", "test2_alexnet")]
     assert pair["low"] > 0
@@ -200,11 +243,15 @@ def test_models_are_compared_on_common_rois_with_shortcuts_beside_them(tmp_path)
     assert pair["smallest_difference"] == pytest.approx(
         (pair["high"] - pair["low"]) / 2 / 1.959964 * 2.801585, rel=1e-5
     )
-    place = {"level": "roi", "calibration": "none", "method": "delong"}
-    constant = one(tables["scores"], model="majority", **place)
-    assert (constant["value"], constant["low"], constant["high"]) == (0.5, 0.5, 0.5)
-    assert (constant["kind"], constant["test"]) == ("shortcut", 0)
-    assert pd.isna(constant["network"])
+    assert models[-1].identity == {
+        "kind": "shortcut",
+        "model": "majority",
+        "network": "",
+        "test": 0,
+    }
+    constant = pd.DataFrame(score_rows(units(models[-1].measured, "roi"), FEW))
+    area = one(constant, score="auc", method="delong")
+    assert (area["value"], area["low"], area["high"]) == (0.5, 0.5, 0.5)
 
 
 @pytest.mark.slow
@@ -323,8 +370,7 @@ def test_missing_patient_ids_make_every_roi_its_own_cluster_and_are_said(tmp_pat
 def test_one_patient_has_scores_and_no_interval(tmp_path):
     rows = predictions(range(1, 2))
     rows.loc[0:1, "label"] = "malignant"
-    scores = run_stage(tmp_path, [write_run(tmp_path, rows)])["scores"]
-    scores = scores.query("level == 'roi' and calibration == 'none'")
+    scores = roi_scores(tmp_path, rows)
     assert scores["value"].notna().any()
     assert scores[["low", "high"]].isna().all(axis=None)
 
@@ -332,8 +378,7 @@ def test_one_patient_has_scores_and_no_interval(tmp_path):
 def test_a_perfect_model_is_not_perfectly_sure(tmp_path):
     rows = predictions(range(30))
     rows["probability_malignant"] = np.where(rows["label"] == "malignant", 0.9, 0.1)
-    scores = run_stage(tmp_path, [write_run(tmp_path, rows)])["scores"]
-    scores = scores.query("level == 'roi' and calibration == 'none' and preferred")
+    scores = roi_scores(tmp_path, rows).query("preferred")
     for name, method in (("auc", "newcombe"), ("sensitivity", "wilson")):
         row = one(scores, score=name)
         assert (row["value"], row["high"], row["method"]) == (1, 1, method)
