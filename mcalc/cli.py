@@ -48,6 +48,7 @@ Origin = StrEnum("Origin", ["auto", "dataset", "samples"])
 Protocol = StrEnum("Protocol", ["paper", "paper_resplit", "patient"])
 Recipe = StrEnum("Recipe", ["fastai2", "fastai1"])
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
+Aggregation = StrEnum("Aggregation", ["mean", "max"])
 
 Catalog = Annotated[Path, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")]
 Rejected = Annotated[Path, typer.Option(help="Table to write: ROIs set aside, with the reason.")]
@@ -524,6 +525,54 @@ def evaluate(
     from mcalc.evaluation.evaluate import evaluate_runs
 
     typer.echo(evaluate_runs(runs, results=results, positive_class=str(positive_class)))
+
+
+@app.command()
+def score(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of one protocol, all folds.")],
+    protocol: Annotated[Protocol, typer.Option(help="Whose runs they are.")],
+    scores: Annotated[Path, typer.Option(help="Folder to write: seven tables.")],
+    shortcuts: Annotated[
+        list[Path] | None,
+        typer.Option("--shortcuts", help="A fold's table of shortcut models; repeat."),
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="The table of ROIs, which knows lesions and breasts.")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Confidence of all intervals.")
+    ] = 0.95,
+    resamples: Annotated[int, typer.Option(min=100, help="Resamples of patients.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same resamples.")] = 1,
+    screening_prevalence: Annotated[
+        float,
+        typer.Option(min=1e-6, max=0.5, help="Share of malignant for which PPV is told, too."),
+    ] = 0.0059,
+    aggregations: Annotated[
+        list[Aggregation] | None,
+        typer.Option("--aggregation", help="How ROIs become a lesion, breast, patient; repeat."),
+    ] = None,
+):
+    """Score a protocol's models with intervals, compare them, calibrate them."""
+    from mcalc.evaluation.score import score_protocol
+    from mcalc.evaluation.score_rows import Settings
+
+    settings = Settings(
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
+        screening_prevalence=screening_prevalence,
+        aggregations=tuple(str(way) for way in aggregations or Aggregation),
+    )
+    message = score_protocol(
+        runs,
+        protocol=str(protocol),
+        scores=scores,
+        shortcuts=shortcuts or [],
+        catalog=catalog,
+        settings=settings,
+    )
+    typer.echo(message)
 
 
 @app.command()

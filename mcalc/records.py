@@ -203,6 +203,21 @@ PREDICTIONS = _table(
     unique=["image_id"],
 )
 
+SHORTCUTS = _table(
+    {
+        "model": _name(),
+        "image_id": _name(),
+        "roi_id": _name(),
+        "patient_id": _text(),
+        "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
+        "label": _text(*LABELS),
+        "subset": _text("valid", "test"),
+        "probability_malignant": _number(0, 1),
+        "predicted": _text(*LABELS),
+    },
+    unique=["model", "image_id"],
+)
+
 RUNS = _table(
     {
         "protocol": _name(),
@@ -230,6 +245,146 @@ RUNS = _table(
         "auc": _number(0, 1, nullable=True),
     },
     unique=["protocol", "test", "fold"],
+)
+
+# What names a model in the tables of `score`, and how much a row of them stands on.
+_MODEL = {
+    "protocol": _name(),
+    "kind": _text("network", "shortcut", "chosen"),
+    "model": _name(),
+    "network": _text(),
+    "test": _count(),
+}
+_COUNTS = {
+    "n": _count(1),
+    "n_malignant": _count(),
+    "n_images": _count(1),
+    "n_rois": _count(1),
+    "n_patients": _count(),
+    "cluster": _text("patient", "roi"),
+    "confidence": _number(0, 1),
+}
+_CALIBRATION = _text("none", "temperature", "platt", "isotonic")
+
+
+def _maybe(low: float | None = None, high: float | None = None) -> pa.Column:
+    return _number(low, high, nullable=True)
+
+
+def _share(*names: str) -> dict[str, pa.Column]:
+    """Return shares with the ends of their intervals."""
+    return {f"{name}{end}": _maybe(0, 1) for name in names for end in ("", "_low", "_high")}
+
+
+SCORES = _table(
+    {
+        **_MODEL,
+        "calibration": _CALIBRATION,
+        "level": _text("image", "roi", "lesion", "breast", "patient"),
+        "aggregation": _text("none", "mean", "max"),
+        "score": _name(),
+        "value": _maybe(),
+        "low": _maybe(),
+        "high": _maybe(),
+        "method": _text("bootstrap", "bootstrap_basic", "delong", "newcombe", "wilson"),
+        "preferred": pa.Column(bool),
+        "resamples": _count(),
+        **_COUNTS,
+    },
+    unique=["model", "calibration", "level", "aggregation", "score", "method"],
+)
+
+MODEL_COMPARISONS = _table(
+    {
+        "protocol": _name(),
+        "model_a": _name(),
+        "model_b": _name(),
+        "auc_a": _maybe(0, 1),
+        "auc_b": _maybe(0, 1),
+        "auc_difference": _maybe(-1, 1),
+        "low": _maybe(-1, 1),
+        "high": _maybe(-1, 1),
+        "delong_p": _maybe(0, 1),
+        "delong_p_holm": _maybe(0, 1),
+        "smallest_difference": _maybe(0),
+        "only_a_right": _count(),
+        "only_b_right": _count(),
+        "mcnemar_exact_p": _maybe(0, 1),
+        "mcnemar_corrected_p": _maybe(0, 1),
+        "mcnemar_clustered_p": _maybe(0, 1),
+        "mcnemar_clustered_p_holm": _maybe(0, 1),
+        **_COUNTS,
+    },
+    unique=["model_a", "model_b"],
+)
+
+RELIABILITY = _table(
+    {
+        **_MODEL,
+        "calibration": _CALIBRATION,
+        "bin": _count(),
+        "bin_low": _number(0, 1),
+        "bin_high": _number(0, 1),
+        "mean_probability": _maybe(0, 1),
+        "observed": _maybe(0, 1),
+        "low": _maybe(0, 1),
+        "high": _maybe(0, 1),
+        **(_COUNTS | {"n": _count()}),
+    },
+    unique=["model", "calibration", "bin"],
+)
+
+OPERATING_POINTS = _table(
+    {
+        **_MODEL,
+        "fixed": _text("sensitivity", "specificity"),
+        "target": _number(0, 1),
+        "threshold": _maybe(0),
+        "chosen_on": _text("valid", "same_images"),
+        **_share("sensitivity", "specificity"),
+        **_COUNTS,
+    },
+    unique=["model", "fixed", "target"],
+)
+
+DECISION_CURVE = _table(
+    {
+        **_MODEL,
+        "calibration": _CALIBRATION,
+        "threshold": _number(0, 1),
+        "net_benefit": _number(high=1),
+        "low": _maybe(high=1),
+        "high": _maybe(high=1),
+        "all_net_benefit": _number(high=1),
+        "all_low": _maybe(high=1),
+        "all_high": _maybe(high=1),
+        **_COUNTS,
+    },
+    unique=["model", "calibration", "threshold"],
+)
+
+CONFORMAL = _table(
+    {
+        **_MODEL,
+        "option": _text("marginal", "by_class"),
+        "wanted": _number(0, 1),
+        **_share("coverage", "coverage_malignant", "coverage_benign"),
+        **_share("answered", "both", "neither", "accuracy_answered"),
+        **_COUNTS,
+    },
+    unique=["model", "option", "wanted"],
+)
+
+CHOICES = _table(
+    {
+        "protocol": _name(),
+        "fold": _count(),
+        "test": _count(1),
+        "network": _name(),
+        "valid_log_loss": _number(0),
+        "chosen": pa.Column(bool),
+    },
+    unique=["fold", "test"],
 )
 
 VERDICTS = ("reproduced", "differs", "impossible", "not_comparable")

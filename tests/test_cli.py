@@ -33,6 +33,7 @@ LIGHT_STAGES = (
     "mcalc.evaluation.draw_seed",
     "mcalc.evaluation.split",
     "mcalc.evaluation.evaluate",
+    "mcalc.evaluation.score",
     "mcalc.reporting.audit_metrics",
 )
 
@@ -104,6 +105,7 @@ def test_every_stage_is_a_command():
             "train",
             "predict",
             "evaluate",
+            "score",
             "tables",
             "figures",
             "report",
@@ -169,6 +171,8 @@ def test_it_runs_as_a_program():
         (["draw-seed", "s.json", "--seed", "-1"], "--seed"),
         (["train", "x", "--recipe", "fastai3"], "fastai3"),
         (["evaluate", "x", "--positive-class", "cancer"], "cancer"),
+        (["score", "x", "--confidence", "95"], "--confidence"),
+        (["score", "x", "--aggregation", "median"], "median"),
         (["enhance", "--bogus"], "--bogus"),
         (["bench-filters", "--crops", "7"], "--crops"),
     ],
@@ -223,6 +227,7 @@ def test_a_missing_data_set_is_3(mcalc, tmp_path):
         "split --catalog {0}/no.csv --protocol paper --split {0}/s.csv",
         "split --catalog {0}/c.csv --protocol paper --split {0}/s.csv --seed-file {0}/no.json",
         "evaluate {0}/no --results {0}/r.csv",
+        "score {0}/no --protocol paper --scores {0}/s",
         "tables {0}/no --run-name x --tables {0}/t",
         "figures {0}/no --run-name x --figures {0}/f",
         "report {0}/no --run-name x --report {0}/r.html",
@@ -474,6 +479,7 @@ def stages() -> set[str]:
         "mcalc.reporting.audit_metrics",  # by hand only; compare_paper asks it, too
         "mcalc.images.filters",
         "mcalc.images.noise",
+        "mcalc.evaluation.score_rows",
         "mcalc.learning.batches",
     }
 

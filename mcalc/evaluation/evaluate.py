@@ -1,16 +1,11 @@
 """Stage `evaluate`: one row of results for each training run."""
 
-import json
 import os
 from pathlib import Path
 
-import pandas as pd
-
 from mcalc import records
-from mcalc.errors import DataError
 from mcalc.evaluation.metrics import area_under_curve, confusion, measures
-
-SETTING_KEYS = ("protocol", "network", "test", "fold", "batch_size", "lr_min", "lr_max", "epochs")
+from mcalc.evaluation.runs import SETTING_KEYS, read_rows, read_settings
 
 
 def evaluate_runs(
@@ -32,9 +27,9 @@ def evaluate_runs(
 
 
 def _evaluate(run: Path, positive_class: str) -> dict:
-    settings = _read_settings(run / "run.json")
-    history = _read_rows(run / "history.csv", records.HISTORY)
-    predictions = records.evaluated(_read_rows(run / "predictions.csv", records.PREDICTIONS))
+    settings = read_settings(run / "run.json")
+    history = read_rows(run / "history.csv", records.HISTORY)
+    predictions = records.evaluated(read_rows(run / "predictions.csv", records.PREDICTIONS))
     counts = confusion(
         predictions["label"], predictions["predicted"], positive_class=positive_class
     )
@@ -48,21 +43,3 @@ def _evaluate(run: Path, positive_class: str) -> dict:
         "error_rate": 1 - measures(counts)["accuracy"],
         "auc": area_under_curve(predictions["label"], predictions["probability_malignant"]),
     }
-
-
-def _read_rows(path: Path, schema) -> pd.DataFrame:
-    rows = records.read(path, schema)
-    if rows.empty:
-        raise DataError(f"{path}: the table has no row; train the run again.")
-    return rows
-
-
-def _read_settings(path: Path) -> dict:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        missing = [key for key in SETTING_KEYS if key not in settings]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not the card of a run; train it again.") from error
-    if missing:
-        raise DataError(f"{path}: {', '.join(missing)} is missing; train the run again.")
-    return settings

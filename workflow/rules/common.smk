@@ -102,6 +102,15 @@ RUN_FILES = (
     "predictions.csv",
 )
 PREDICTED_FILES = tuple(name for name in RUN_FILES if name != "weights.safetensors")
+SCORE_FILES = (
+    "scores.csv",
+    "comparisons.csv",
+    "reliability.csv",
+    "operating_points.csv",
+    "decision_curve.csv",
+    "conformal.csv",
+    "choices.csv",
+)
 UNTRAINED = "|".join(TRAINED_AS)
 
 
@@ -367,6 +376,19 @@ def get_protocol_runs(wildcards):
     return [path for test in TESTS for path in get_run_files(wildcards.protocol, test)]
 
 
+def get_shortcut_tables(wildcards):
+    """The tables of models that must not be good, scored beside the networks; none so far."""
+    return []
+
+
+def get_shortcut_options(wildcards, input):
+    return [get_option("--shortcuts", path) for path in input.shortcuts]
+
+
+def get_aggregation_options():
+    return [f"--aggregation {way}" for way in config["evaluate"]["aggregations"]]
+
+
 def get_all_runs():
     return [
         path
@@ -409,6 +431,11 @@ def get_results():
         f"{folder}/filters/choice.json",
         *expand(f"{folder}/splits/{{protocol}}.csv", protocol=PROTOCOLS),
         *expand(f"{folder}/evaluation/{{protocol}}.csv", protocol=PROTOCOLS),
+        *expand(
+            f"{folder}/scores/{{protocol}}/{{name}}",
+            protocol=PROTOCOLS,
+            name=SCORE_FILES,
+        ),
         *(path for path in get_all_runs() if not path.endswith(".safetensors")),
     ]
 

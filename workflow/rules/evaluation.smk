@@ -86,3 +86,46 @@ rule evaluate:
             --positive-class {params.positive_class} \
             >{log:q} 2>&1
         """
+
+
+rule score:
+    input:
+        runs=get_protocol_runs,
+        shortcuts=get_shortcut_tables,
+        catalog="results/{run}/catalog.csv",
+    output:
+        multiext("results/{run}/scores/{protocol}/", *SCORE_FILES),
+    log:
+        "logs/{run}/score/{protocol}.log",
+    benchmark:
+        "logs/{run}/score/{protocol}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("evaluation.score"),
+        runs=get_protocol_folders,
+        scores=get_output_folder,
+        shortcuts=get_shortcut_options,
+        confidence=config["evaluate"]["confidence"],
+        resamples=config["evaluate"]["resamples"],
+        seed=config["evaluate"]["seed"],
+        screening_prevalence=config["evaluate"]["screening_prevalence"],
+        aggregations=get_aggregation_options(),
+    shell:
+        """
+        mcalc score {params.runs:q} \
+            --protocol {wildcards.protocol} \
+            --scores {params.scores:q} \
+            {params.shortcuts} \
+            --catalog {input.catalog:q} \
+            --confidence {params.confidence} \
+            --resamples {params.resamples} \
+            --seed {params.seed} \
+            --screening-prevalence {params.screening_prevalence} \
+            {params.aggregations} \
+            >{log:q} 2>&1
+        """
