@@ -514,6 +514,50 @@ def predict(
 
 
 @app.command()
+def shortcuts(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    catalog: Catalog,
+    split: Annotated[Path, typer.Option(help="The split whose images are asked for.")],
+    shortcuts: Annotated[Path, typer.Option(help="Table to write: one row a model and image.")],
+    trained_split: Annotated[
+        Path | None, typer.Option(help="The split that is learned from, if it is another.")
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Fold of the splits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
+):
+    """Train models that must not be good, such as one that sees a crop's size alone."""
+    from mcalc.learning.shortcuts import write_shortcuts
+
+    message = write_shortcuts(
+        catalog,
+        images,
+        split=split,
+        shortcuts=shortcuts,
+        trained_split=trained_split,
+        fold=fold,
+        seed=seed,
+    )
+    typer.echo(message)
+
+
+@app.command()
+def audit_tables(
+    root: Annotated[Path, typer.Argument(help="The folder of CBIS-DDSM's tables.")],
+    json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Confidence of all intervals.")
+    ] = 0.95,
+    resamples: Annotated[int, typer.Option(min=100, help="Resamples of patients.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same resamples.")] = 1,
+):
+    """Say how well CBIS-DDSM's tables alone tell the classes of the test set, without images."""
+    from mcalc.learning.audit_tables import audit_tables
+
+    message = audit_tables(root, json=json, confidence=confidence, resamples=resamples, seed=seed)
+    typer.echo(message)
+
+
+@app.command()
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="Run folders that `mcalc train` wrote.")],
     results: Annotated[Path, typer.Option(help="Table to write: one row a run.")],

@@ -445,6 +445,15 @@ def evaluated(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["subset"] == measured]
 
 
+def read_fold(split: str | os.PathLike, fold: int) -> pd.DataFrame:
+    """Read the rows of one fold of a split (SPLIT); `DataError` where there are none."""
+    rows = read(split, SPLIT)
+    rows = rows[rows["fold"] == fold].reset_index(drop=True)
+    if rows.empty:
+        raise DataError(f"{split}: there is no fold {fold}; split again or train another.")
+    return rows
+
+
 def data_hash(catalog: pd.DataFrame) -> str:
     """Return twelve hex digits that stand for the ROIs, their labels, places and files' bytes."""
     places = ["roi_top", "roi_left", "roi_rows", "roi_columns"]

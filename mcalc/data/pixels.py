@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from mcalc.data.dicom import read_dicom
-from mcalc.data.image_size import MAX_PIXELS, picture_size
+from mcalc.data.dicom_header import read_header
+from mcalc.data.image_size import MAX_PIXELS, Size, picture_size
 from mcalc.errors import DataError
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -56,6 +57,22 @@ def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.
     return image if image.ndim == 2 else _grey(image, path)
 
 
+def read_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Read how many rows and columns an image file claims to have; nothing is decoded.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, or its header is broken.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        header = read_header(path)
+        return header.rows, header.columns
+    size = _claimed_size(_content(path, 8 * MAX_PIXELS + (1 << 20)), path)
+    return size.rows, size.columns
+
+
 def _content(path: Path, limit: int) -> np.ndarray:
     try:
         if path.stat().st_size > limit:
@@ -70,6 +87,15 @@ def _content(path: Path, limit: int) -> np.ndarray:
 
 def _check_size(content: np.ndarray, path: Path, max_pixels: int) -> None:
     """Refuse a picture by what its header claims, before a decoder takes the memory for it."""
+    size = _claimed_size(content, path)
+    if size.rows * size.columns * size.samples > max_pixels:
+        raise DataError(
+            f"{path}: {size.rows} x {size.columns} pixels; at most {max_pixels} are read.",
+            "too_large",
+        )
+
+
+def _claimed_size(content: np.ndarray, path: Path) -> Size:
     kind = path.suffix[1:].upper()
     try:
         size = picture_size(content.tobytes())
@@ -77,11 +103,7 @@ def _check_size(content: np.ndarray, path: Path, max_pixels: int) -> None:
         size = None
     if size is None:  # OpenCV would read formats whose claims are not checked here
         raise DataError(f"{path}: not a readable {kind} file; download it again.")
-    if size.rows * size.columns * size.samples > max_pixels:
-        raise DataError(
-            f"{path}: {size.rows} x {size.columns} pixels; at most {max_pixels} are read.",
-            "too_large",
-        )
+    return size
 
 
 def _grey(image: np.ndarray, path: Path) -> np.ndarray:

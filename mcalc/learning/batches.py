@@ -1,7 +1,6 @@
 """From the rows of a split to fastai's batches: quarter turns, augmentation, normalisation."""
 
 import hashlib
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from fastai.vision.core import imagenet_stats
 from fastai.vision.data import ImageBlock
 
 from mcalc.errors import DataError
-from mcalc.images.shards import image_paths, read_png
 from mcalc.learning import fastai1_augmentation
 from mcalc.records import LABELS
 
@@ -55,24 +53,6 @@ class Augmentation(NamedTuple):
             max_lighting=self.max_lighting,
             max_warp=self.max_warp,
         )
-
-
-def load_images(folders: list[str | os.PathLike], roi_ids: list[str]) -> dict[str, np.ndarray]:
-    """Read the PNG files of the ROIs from the shard folders, once each: (size, size) uint8."""
-    paths = {path.stem: path for folder in folders for path in image_paths(folder)}
-    missing = sorted(set(roi_ids) - set(paths))
-    if missing:
-        raise DataError(
-            f"{len(missing)} images of the split are in none of the folders, such as {missing[0]}; "
-            "run enhance again."
-        )
-    images = {roi_id: read_png(paths[roi_id]) for roi_id in sorted(set(roi_ids))}
-    for roi_id, image in images.items():
-        if image.dtype != np.uint8:  # fastai would keep the lower half of each level
-            raise DataError(
-                f"{paths[roi_id]}: an image of 16 bits; give the shard folders that enhance wrote."
-            )
-    return images
 
 
 def make_batches(

@@ -6,7 +6,7 @@ import torch
 from fastai.learner import Learner
 
 from mcalc import records
-from mcalc.errors import DataError, UsageError
+from mcalc.errors import UsageError
 
 
 def find_device(device: str) -> torch.device:
@@ -16,15 +16,6 @@ def find_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("train.device is cuda, but PyTorch finds no GPU here; use cpu or auto.")
     return torch.device(device)
-
-
-def read_fold(split, fold: int) -> pd.DataFrame:
-    """Read the rows of one fold of a split (SPLIT); `DataError` where there are none."""
-    rows = records.read(split, records.SPLIT)
-    rows = rows[rows["fold"] == fold].reset_index(drop=True)
-    if rows.empty:
-        raise DataError(f"{split}: there is no fold {fold}; split again or train another.")
-    return rows
 
 
 def predict_images(learner: Learner, rows: pd.DataFrame) -> pd.DataFrame:

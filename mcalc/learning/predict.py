@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from mcalc import records
 from mcalc.errors import DataError
 from mcalc.files import write_text
-from mcalc.learning.batches import Augmentation, images_hash, load_images, make_batches
-from mcalc.learning.inference import find_device, predict_images, read_fold
+from mcalc.images.shards import load_images
+from mcalc.learning.batches import Augmentation, images_hash, make_batches
+from mcalc.learning.inference import find_device, predict_images
 from mcalc.learning.networks import build_learner
 
 
@@ -58,7 +59,7 @@ def predict_run(
     trained, run = Path(trained), Path(run)
     card = _read_card(trained / "run.json")
     settings = card["settings"]
-    rows = read_fold(split, settings["fold"])
+    rows = records.read_fold(split, settings["fold"])
     pixels = load_images(images, list(rows["roi_id"]))
     batches = make_batches(
         rows,

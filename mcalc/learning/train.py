@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 from mcalc import __version__, records
 from mcalc.errors import DataError, UsageError
 from mcalc.files import whole_file, write_text
-from mcalc.learning.batches import Augmentation, images_hash, load_images, make_batches
+from mcalc.images.shards import load_images
+from mcalc.learning.batches import Augmentation, images_hash, make_batches
 from mcalc.learning.fitting import fit
-from mcalc.learning.inference import find_device, predict_images, read_fold
+from mcalc.learning.inference import find_device, predict_images
 from mcalc.learning.networks import RECIPES, build_learner, load_weights
 
 RECORDED_VERSIONS = ("torch", "torchvision", "fastai", "numpy", "opencv-python-headless")
@@ -118,7 +119,7 @@ def train_run(
     torch.set_num_threads(threads)
     set_seed(settings.seed, reproducible=True)
     weights = load_weights(settings.network, settings.weights)
-    rows = read_fold(split, settings.fold)
+    rows = records.read_fold(split, settings.fold)
     pixels = load_images(images, list(rows["roi_id"]))
     batches = make_batches(
         rows,

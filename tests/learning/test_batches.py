@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mcalc.errors import DataError
-from mcalc.learning.batches import Augmentation, images_hash, load_images, make_batches
+from mcalc.images.shards import load_images
+from mcalc.learning.batches import Augmentation, images_hash, make_batches
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]

@@ -100,6 +100,10 @@ def test_results_follow_from_the_predictions(finished):
         assert row["error_rate"] == pytest.approx(wrong.mean())
         card = json.loads((run / "run.json").read_text())
         assert card["images"]["valid"] == len(predictions)
+        scores = pd.read_csv(results / f"scores/{protocol}/scores.csv")
+        shortcuts = pd.read_csv(results / f"shortcuts/{protocol}/fold0.csv")
+        scored = scores.loc[scores["kind"] == "shortcut", "model"]
+        assert set(scored) == set(shortcuts["model"]) >= {"majority", "crop_size", "background"}
 
 
 def test_a_run_again_gives_the_same_bytes(finished):
@@ -158,6 +162,11 @@ def test_the_second_splits_images_are_mostly_those_of_the_training(resplit):
     measured = set(predictions["image_id"])
     assert measured == set(second[second["subset"] == "valid"]["image_id"])
     seen = len(measured & set(first[first["subset"] == "train"]["image_id"]))
+    shortcuts = pd.read_csv(results / "shortcuts/paper_resplit/fold0.csv")
+    assert set(shortcuts["image_id"]) == measured
+    logged = (resplit.folder / "logs/tiny/shortcuts/paper_resplit/fold0.log").read_text()
+    trained = first.loc[first["subset"] == "train", "roi_id"].nunique()
+    assert f"from {trained} ROIs" in logged
     # Four fifths on average (tests/evaluation/test_split.py); these are few images without a seed.
     assert seen / len(measured) > 0.3
     assert not (run / "weights.safetensors").exists()

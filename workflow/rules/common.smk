@@ -377,8 +377,15 @@ def get_protocol_runs(wildcards):
 
 
 def get_shortcut_tables(wildcards):
-    """The tables of models that must not be good, scored beside the networks; none so far."""
-    return []
+    """The tables of models that must not be good, scored beside the networks."""
+    folder = f"results/{RUN}/shortcuts/{wildcards.protocol}"
+    return [f"{folder}/fold{fold}.csv" for fold in [0]]
+
+
+def get_trained_split(wildcards):
+    """The split whose training images a protocol's models have seen, its own or another's."""
+    protocol = TRAINED_AS.get(wildcards.protocol, wildcards.protocol)
+    return f"results/{wildcards.run}/splits/{protocol}.csv"
 
 
 def get_shortcut_options(wildcards, input):

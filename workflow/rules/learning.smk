@@ -1,4 +1,5 @@
 # Networks: one job trains one test of the grid on one protocol, or measures one that is trained.
+# And the models that must not be good, which networks are compared with.
 
 
 rule train:
@@ -80,5 +81,39 @@ rule predict:
             --protocol {wildcards.protocol} \
             --device {params.device} \
             --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule shortcuts:
+    input:
+        catalog="results/{run}/catalog.csv",
+        split="results/{run}/splits/{protocol}.csv",
+        trained=get_trained_split,
+        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+    output:
+        "results/{run}/shortcuts/{protocol}/fold{fold}.csv",
+    log:
+        "logs/{run}/shortcuts/{protocol}/fold{fold}.log",
+    benchmark:
+        "logs/{run}/shortcuts/{protocol}/fold{fold}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("learning.shortcuts"),
+        seed=config["train"]["seed"],
+    shell:
+        """
+        mcalc shortcuts {input.images:q} \
+            --catalog {input.catalog:q} \
+            --split {input.split:q} \
+            --trained-split {input.trained:q} \
+            --shortcuts {output:q} \
+            --fold {wildcards.fold} \
+            --seed {params.seed} \
             >{log:q} 2>&1
         """
