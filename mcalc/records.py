@@ -74,7 +74,7 @@ CATALOG = _table(
         "label": _text(*LABELS),
         "pathology": _text(),
         "official_split": _text("train", "test", ""),
-        "in_any_test": pa.Column(str, pa.Check.isin(("yes", "no", "")), default=""),
+        "in_any_test": _text("yes", "no", ""),
         "dataset": _name(),
         "source": _name(),
         "mask": _text(),
