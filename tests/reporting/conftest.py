@@ -67,19 +67,32 @@ def write_run(
     _write_images(folder, catalog)
     _write_truth(folder / "filters")
     _write_mammograms(folder, mammograms)
+    grid = [name for name in networks for _ in range(tests)]
+    write_protocols(folder, catalog, grid, protocols, folds, one_answer)
+    compare_paper(folder, run_name="usual", comparison=folder / "paper.csv")
+    return folder
+
+
+def write_protocols(
+    folder: Path,
+    catalog: list[dict],
+    grid: list[str],
+    protocols: tuple,
+    folds: int,
+    one_answer: str = "",
+) -> None:
+    """Write splits, training runs (a network each in `grid`) and their evaluation."""
     for protocol in protocols:
         splits = [_split(catalog, protocol, fold) for fold in range(folds)]
         rows = [row for split in splits for row in split]
         records.write(rows, folder / f"splits/{protocol}.csv", records.SPLIT)
         runs = []
-        for test, network in enumerate([name for name in networks for _ in range(tests)], start=1):
+        for test, network in enumerate(grid, start=1):
             for fold, split in enumerate(splits):
                 run = folder / f"runs/{protocol}/{network}/test{test}/fold{fold}"
                 _write_training(run, split, protocol, network, test, network == one_answer)
                 runs.append(run)
         evaluate_runs(runs, results=folder / f"evaluation/{protocol}.csv")
-    compare_paper(folder, run_name="usual", comparison=folder / "paper.csv")
-    return folder
 
 
 @pytest.fixture
@@ -97,10 +110,13 @@ def usual_run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def folded_run(tmp_path_factory) -> Path:
-    """Three tests of one network in three folds by three protocols, to be read only."""
-    protocols = ("paper", "patient", "nested")
-    given = {"networks": ("vgg16",), "protocols": protocols, "tests": 3, "folds": 3}
-    return write_run(tmp_path_factory.mktemp("folded") / "results", **given)
+    """Two tests of one network in two folds by three protocols, no images; to be read only."""
+    folder = tmp_path_factory.mktemp("folded") / "results"
+    catalog = [_catalog_row(number, "phantom") for number in range(ROIS)]
+    records.write(catalog, folder / "catalog.csv", records.CATALOG)
+    records.write([], folder / "rejected.csv", records.REJECTED)
+    write_protocols(folder, catalog, ["vgg16"] * 2, ("paper", "patient", "nested"), 2)
+    return folder
 
 
 def _catalog_row(number: int, dataset: str) -> dict:
