@@ -133,7 +133,8 @@ def _training(results: Results, network: str) -> Table:
     return Table(
         f"table{number}_{network}",
         f"Table {number}. Training results of {NETWORK_NAMES[network]}",
-        "Losses of the last epoch; error rate and accuracy on the validation images.",
+        "Losses of the last epoch; error rate and accuracy on the validation images, or on "
+        "the test images of protocols that keep some.",
         rows[list(TRAINING_COLUMNS)],
     )
 
