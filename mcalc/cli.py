@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mcalc.data.image_size import MAX_PIXELS
-from mcalc.errors import DataError, McalcError
+from mcalc.errors import DataError, McalcError, UsageError
 from mcalc.progress import bar
 
 app = typer.Typer(
@@ -45,7 +45,13 @@ Bits = StrEnum("Bits", ["8", "16"])
 Intensity = StrEnum("Intensity", ["minmax", "full_range", "percentile", "dicom_window", "fixed"])
 MaskMethod = StrEnum("MaskMethod", ["otsu_grown", "otsu"])
 Origin = StrEnum("Origin", ["auto", "dataset", "samples"])
-Protocol = StrEnum("Protocol", ["paper", "paper_resplit", "patient"])
+Protocol = StrEnum(
+    "Protocol",
+    [
+        *("paper", "paper_resplit", "image", "lesion", "patient"),
+        *("official", "official_strict", "nested"),
+    ],
+)
 Recipe = StrEnum("Recipe", ["fastai2", "fastai1"])
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 Aggregation = StrEnum("Aggregation", ["mean", "max"])
@@ -64,6 +70,12 @@ Filters = Annotated[
 Abnormalities = Annotated[
     list[Abnormality] | None,
     typer.Option("--abnormality", help="CBIS-DDSM's calcifications (the default), masses; repeat."),
+]
+Folds = Annotated[
+    int, typer.Option(min=1, help="1 holds images out once; k evaluates each in one of k folds.")
+]
+ValidFraction = Annotated[
+    float, typer.Option(min=0.05, max=0.5, help="Share of images that validate.")
 ]
 RunName = Annotated[str, typer.Option(help="Name of the data set, printed on every output.")]
 
@@ -393,21 +405,20 @@ def split(
     catalog: Catalog,
     protocol: Annotated[
         Protocol,
-        typer.Option(help="paper: images at random, paper_resplit: anew; patient: patients apart."),
+        typer.Option(help="What is kept apart; docs/protocols.md explains each."),
     ],
     split: Annotated[Path, typer.Option(help="Table to write: one row an image.")],
     rejected: Annotated[
         list[Path] | None, typer.Option(help="A table of ROIs set aside later; repeat.")
     ] = None,
-    valid_fraction: Annotated[
-        float, typer.Option(min=0.05, max=0.5, help="Share of images that validate.")
-    ] = 0.2,
+    folds: Folds = 1,
+    valid_fraction: ValidFraction = 0.2,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     seed_file: Annotated[
         Path | None, typer.Option(help="What `mcalc draw-seed` wrote, instead of --seed.")
     ] = None,
 ):
-    """Decide which images train and which validate; each ROI is four images, turned."""
+    """Decide which images train, validate and test; each ROI is four images, turned."""
     from mcalc.evaluation.draw_seed import read_seed
     from mcalc.evaluation.split import write_split
 
@@ -416,8 +427,62 @@ def split(
         rejected=rejected or [],
         protocol=protocol,
         split=split,
+        folds=folds,
         valid_fraction=valid_fraction,
         seed=read_seed(seed_file) if seed_file else seed,
+    )
+    typer.echo(message)
+
+
+@app.command()
+def overlap(
+    splits: Annotated[
+        list[Path] | None, typer.Argument(help="Tables of `mcalc split`, named after protocols.")
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")
+    ] = None,
+    overlap: Annotated[
+        Path | None, typer.Option(help="Table to write: protocol, fold and kind of overlap.")
+    ] = None,
+    images: Annotated[
+        list[Path] | None, typer.Option(help="A shard's folder, to find look-alikes; repeat.")
+    ] = None,
+    max_distance: Annotated[
+        int, typer.Option(min=0, max=31, help="Bits of 64 in which look-alikes may differ.")
+    ] = 6,
+    threads: Threads = 1,
+    tables: Annotated[
+        Path | None,
+        typer.Option(help="Instead: CBIS-DDSM's tables, split here by every protocol; no images."),
+    ] = None,
+    folds: Folds = 1,
+    valid_fraction: ValidFraction = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="With --tables: of the first split.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="With --tables: splits a protocol.")] = 10,
+    json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+):
+    """Count what evaluated images share with training: a ROI, lesion, breast, patient, look."""
+    from mcalc.evaluation import overlap as stage
+    from mcalc.evaluation.overlap_tables import print_tables
+
+    if tables:
+        if splits or catalog or overlap or images:
+            raise UsageError("--tables makes splits of its own; leave out splits and their files.")
+        options = {"folds": folds, "valid_fraction": valid_fraction, "seed": seed}
+        typer.echo(print_tables(tables, repeats=repeats, json=json, **options))
+        return
+    if not (splits and catalog and overlap):
+        raise UsageError("Give splits, --catalog and --overlap, or --tables and a folder.")
+    message = stage.write_overlap(
+        splits,
+        catalog=catalog,
+        overlap=overlap,
+        images=images or [],
+        max_distance=max_distance,
+        json=json,
+        threads=threads,
+        progress=bar("hashing images"),
     )
     typer.echo(message)
 

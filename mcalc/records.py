@@ -74,6 +74,7 @@ CATALOG = _table(
         "label": _text(*LABELS),
         "pathology": _text(),
         "official_split": _text("train", "test", ""),
+        "in_any_test": _text("yes", "no", ""),
         "dataset": _name(),
         "source": _name(),
         "mask": _text(),
@@ -168,6 +169,21 @@ SPLIT = _table(
         "subset": _text(*SUBSETS),
     },
     unique=["image_id", "fold"],
+)
+
+# What an evaluated image may share with an image in training, from the closest on.
+OVERLAPS = ("rotated_sibling", "roi", "lesion", "breast", "patient", "near_duplicate")
+
+OVERLAP = _table(
+    {
+        "protocol": _name(),
+        "fold": _count(),
+        "overlap": _text(*OVERLAPS),
+        "shared": _count(),
+        "evaluated": _count(),
+        "share": _number(0, 1, nullable=True),
+    },
+    unique=["protocol", "fold", "overlap"],
 )
 
 HISTORY = _table(

@@ -32,6 +32,7 @@ LIGHT_STAGES = (
     "mcalc.images.enhance",
     "mcalc.evaluation.draw_seed",
     "mcalc.evaluation.split",
+    "mcalc.evaluation.overlap",
     "mcalc.evaluation.evaluate",
     "mcalc.evaluation.score",
     "mcalc.learning.shortcuts",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mcalc import records
-from mcalc.data.datasets.cbis_ddsm.tables import bad_field, read_tables
+from mcalc.data.datasets.cbis_ddsm import list_table_rows
 from mcalc.errors import DataError
 from mcalc.evaluation.score_rows import Settings, score_rows
 from mcalc.files import write_text
@@ -19,16 +19,6 @@ ROWS = {
     "all": "all ROIs",
     "not_tested": "ROIs without callback train, and are not asked for",
     "dropped": "ROIs without callback are dropped from both sides",
-}
-
-# As the catalog names the tables' columns.
-NAMES = {
-    "case": "roi_id",
-    "patient id": "patient_id",
-    "official split": "official_split",
-    "breast density": "breast_density",
-    "calc type": "calc_type",
-    "calc distribution": "calc_distribution",
 }
 
 
@@ -104,18 +94,14 @@ def table_scores(root: Path, settings: Settings) -> list[dict]:
 
 
 def _read_rois(root: Path) -> pd.DataFrame:
-    """Return the usable rows of the tables of calcifications with the catalog's names."""
-    table = read_tables(root, ("calcification",))
-    usable = [not bad_field(row) for row in table.to_dict("records")]
-    rois = table[usable].rename(columns=NAMES).assign(mass_shape="", mass_margins="")
+    rois = pd.DataFrame(list_table_rows(root, abnormalities=("calcification",)))
     for side in ("train", "test"):
         if side not in set(rois["official_split"]):
             raise DataError(
                 f"{root}: no ROI of the published {side}ing table lies here; put both tables of "
                 "calcifications that TCIA offers into the folder."
             )
-    malignant = rois["pathology"] == "MALIGNANT"
-    return rois.assign(label=np.where(malignant, records.MALIGNANT, records.BENIGN))
+    return rois
 
 
 def _auc(rois: pd.DataFrame, probability: np.ndarray, settings: Settings) -> dict:

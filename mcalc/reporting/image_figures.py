@@ -186,14 +186,12 @@ def _describe_scores(scores: pd.Series) -> str:
 
 
 def _hardest(results: Results, run: pd.Series) -> pd.DataFrame:
-    """Return a run's predictions with the highest loss, at most `SHOWN`.
+    """Return the predictions of a best run with the highest loss, at most `SHOWN`.
 
     A ROI's four turns are one picture to the reader: its worst stands for it.
     """
-    predictions = records.read(results.run_folder(run) / "predictions.csv", records.PREDICTIONS)
-    ordered = records.evaluated(predictions).sort_values(
-        ["loss", "image_id"], ascending=[False, True]
-    )
+    predictions = results.best_predictions(run)
+    ordered = predictions.sort_values(["loss", "image_id"], ascending=[False, True])
     return ordered.drop_duplicates("roi_id").head(SHOWN)
 
 

@@ -145,9 +145,14 @@ def _truth(results: Results) -> dict:
 
 def _compare_sides(results: Results, protocol: str) -> dict:
     """Return what a protocol's validation images are, and how the best runs do on them."""
-    split = results.splits[protocol]
-    split = split[split["fold"] == 0]
-    train, valid = results.training_rows(protocol), split[split["subset"] == "valid"]
+    sides = results.sides(protocol)
+    valid = pd.concat([measured for _, measured in sides])
+    shared = {
+        name: set().union(
+            *(set(measured[name]) & set(train[name]) - {""} for train, measured in sides)
+        )
+        for name in ("image_id", "roi_id", "patient_id")
+    }
     best = results.best_runs[results.best_runs["protocol"] == protocol]
     first = best.sort_values(["error_rate", "valid_loss", "test"]).iloc[0]
     rois = valid["roi_id"].nunique()
@@ -155,11 +160,11 @@ def _compare_sides(results: Results, protocol: str) -> dict:
         "name": protocol,
         "images": len(valid),
         "trained_as": TRAINED_AS.get(protocol),
-        "shared_images": len(set(valid["image_id"]) & set(train["image_id"])),
+        "shared_images": len(shared["image_id"]),
         "rois": rois,
         "patients": _count_patients(valid),
-        "shared_rois": len(set(valid["roi_id"]) & set(train["roi_id"])),
-        "shared_patients": len(set(valid["patient_id"]) & set(train["patient_id"]) - {""}),
+        "shared_rois": len(shared["roi_id"]),
+        "shared_patients": len(shared["patient_id"]),
         "roi_weight": 1 / rois,
         "majority": valid["label"].value_counts(normalize=True).max(),
         "best": {"network": NETWORK_NAMES[first["network"]], "test": first["test"]},

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mcalc import records
 from mcalc.errors import DataError
+from mcalc.reporting.folds import choose_tests, pool_folds
 
 # The study's tables of training results, by network.
 TRAINING_TABLES = {"vgg16": 5, "vgg16_bn": 5, "resnet34": 6, "alexnet": 7, "resnet50": 8}
@@ -117,10 +118,20 @@ class Results:
         """The protocols that have networks of their own, which `records.TRAINED_AS` names not."""
         return [name for name in self.protocols if name not in records.TRAINED_AS]
 
-    def training_rows(self, protocol: str) -> pd.DataFrame:
-        """Return the SPLIT rows on which a protocol's networks were trained."""
-        split = self.splits[records.TRAINED_AS.get(protocol, protocol)]
-        return split[(split["fold"] == 0) & (split["subset"] == "train")]
+    @cached_property
+    def tested_protocols(self) -> list[str]:
+        """The protocols that keep test images."""
+        splits = self.splits.items()
+        return [protocol for protocol, split in splits if (split["subset"] == "test").any()]
+
+    def sides(self, protocol: str) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+        """Return for each fold the SPLIT rows that trained its networks, and those that measure."""
+        trained = self.splits[records.TRAINED_AS.get(protocol, protocol)]
+        trained = trained[trained["subset"] == "train"]
+        return [
+            (trained[trained["fold"] == fold], records.evaluated(rows))
+            for fold, rows in self.splits[protocol].groupby("fold")
+        ]
 
     @property
     def networks(self) -> list[str]:
@@ -128,11 +139,42 @@ class Results:
         return list(self.runs.sort_values("test")["network"].unique())
 
     @cached_property
+    def pooled_runs(self) -> pd.DataFrame:
+        """One row for each protocol and test (RUNS): its folds pooled."""
+        return pool_folds(self.runs, ["protocol", "test"])
+
+    @cached_property
+    def chosen_runs(self) -> pd.DataFrame:
+        """The rows of `runs` of each network's best test, by protocol, all folds.
+
+        The best has the lowest error rate on validation images, the mean over folds (then the
+        lowest loss). Where a protocol keeps test images, its rows are about them, and the choice
+        has not seen them: each fold chooses for itself, since the test images of one fold are
+        among the validation images of others.
+        """
+        kept = self.runs["protocol"].isin(self.tested_protocols)
+        errors = [
+            self._valid_error(row) if has_test else row["error_rate"]
+            for has_test, (_, row) in zip(kept, self.runs.iterrows(), strict=True)
+        ]
+        return choose_tests(self.runs.assign(choice_error=errors), kept)
+
+    @cached_property
     def best_runs(self) -> pd.DataFrame:
-        """For each protocol and network the run with the lowest error rate (then loss)."""
-        ordered = self.runs.sort_values(["error_rate", "valid_loss", "test", "fold"])
-        best = ordered.groupby(["protocol", "network"], sort=False).head(1)
-        return best.sort_values(["protocol", "test"]).reset_index(drop=True)
+        """For each protocol and network its best test as one row, folds pooled.
+
+        Where each fold chose for itself, `test` is the choice of the first.
+        """
+        best = pool_folds(self.chosen_runs, ["protocol", "network"])
+        return best.sort_values(["protocol", "test"], ignore_index=True)
+
+    def best_predictions(self, row: pd.Series) -> pd.DataFrame:
+        """Return what a row of `best_runs` was measured on (PREDICTIONS), folds pooled."""
+        of_row = (self.chosen_runs[["protocol", "network"]] == row[["protocol", "network"]]).all(
+            axis="columns"
+        )
+        tables = [self._predictions(run) for _, run in self.chosen_runs[of_row].iterrows()]
+        return pd.concat([records.evaluated(table) for table in tables], ignore_index=True)
 
     @cached_property
     def data_hash(self) -> str:
@@ -152,6 +194,14 @@ class Results:
         """Return a ROI's PNG file as the stage `converted`, `cleaned` or `enhanced` left it."""
         shard = self.catalog.set_index("roi_id").loc[roi_id, "shard"]
         return self.folder / f"images/{stage}/{shard}/{roi_id}.png"
+
+    def _predictions(self, row: pd.Series) -> pd.DataFrame:
+        return records.read(self.run_folder(row) / "predictions.csv", records.PREDICTIONS)
+
+    def _valid_error(self, row: pd.Series) -> float:
+        rows = self._predictions(row)
+        rows = rows[rows["subset"] == "valid"]
+        return float((rows["label"] != rows["predicted"]).mean())
 
     def _paths(self, pattern: str) -> list[Path]:
         return sorted(self.folder.glob(pattern))

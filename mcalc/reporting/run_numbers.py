@@ -57,8 +57,9 @@ def run_numbers(run: Results, protocol: str) -> dict[str, Ours | str]:
 def _counts(run: Results, protocol: str) -> dict[str, Ours | str]:
     """Table 2: ROIs before rotation, images after it."""
     before = run.rois["label"].value_counts()
-    images = run.splits[protocol] if protocol in run.protocols else pd.DataFrame({"label": []})
-    after = images["label"].value_counts()
+    no_images = pd.DataFrame({"image_id": [], "label": []})
+    images = run.splits[protocol] if protocol in run.protocols else no_images
+    after = images.drop_duplicates("image_id")["label"].value_counts()
     before["total"], after["total"] = before.sum(), after.sum()
     return {
         f"2/{row}/{column}": Ours(float(counts.get(row, 0)))
@@ -83,7 +84,7 @@ def _filters(run: Results) -> Iterator[tuple[str, Ours | str]]:
 def _training(run: Results, protocol: str) -> dict[str, Ours | str]:
     """Tables 5 to 8: the run of the same network and setting, all in per cent."""
     found = {}
-    runs = run.runs[(run.runs["protocol"] == protocol) & (run.runs["fold"] == 0)]
+    runs = run.pooled_runs[run.pooled_runs["protocol"] == protocol]
     for table, first in FIRST_TESTS.items():
         of_table = runs[runs["network"].map(TRAINING_TABLES) == table]
         for test, setting in enumerate(SETTINGS, start=first):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mcalc.records import TRAINED_AS
+from mcalc.records import SUBSETS, TRAINED_AS
 from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
 from mcalc.reporting.truth_bench import pivot, summarise
 
@@ -65,19 +65,26 @@ def as_markdown(table: Table, results: Results) -> str:
 def _rotation(results: Results) -> Table:
     columns = {"ROIs": results.rois["label"].value_counts()}
     for protocol, split in results.splits.items():
-        subsets = ("valid",) if protocol in TRAINED_AS else ("train", "valid")
-        for subset in subsets:
-            rows = split[(split["subset"] == subset) & (split["fold"] == 0)]
-            columns[f"{protocol}_{subset}"] = rows["label"].value_counts()
+        first = split[split["fold"] == 0]
+        for subset in SUBSETS:
+            rows = first[first["subset"] == subset]
+            if len(rows) and not (protocol in TRAINED_AS and subset == "train"):
+                columns[f"{protocol}_{subset}"] = rows["label"].value_counts()
     rows = pd.DataFrame(columns).fillna(0).astype(int).sort_index()
     rows.loc["both"] = rows.sum()
     rows.insert(1, "images", rows["ROIs"] * 4)
     return Table(
         "table2",
         "Table 2. ROIs, and images after rotation by 0, 90, 180 and 270 degrees",
-        "The columns to the right count the images that train and validate under each protocol.",
+        "The columns to the right count the images that train and validate under each protocol"
+        + _in_first_fold(results),
         rows.rename_axis("label").reset_index(),
     )
+
+
+def _in_first_fold(results: Results) -> str:
+    folds = max(split["fold"].nunique() for split in results.splits.values())
+    return f", those of the first fold where there are {folds}." if folds > 1 else "."
 
 
 def _augmentation(results: Results) -> Table:
@@ -118,14 +125,16 @@ def _filters(results: Results) -> Table:
 
 
 def _training(results: Results, network: str) -> Table:
-    trained = results.runs["protocol"].isin(results.trained_protocols)
-    rows = results.runs[trained & (results.runs["network"] == network)]
+    runs = results.pooled_runs
+    trained = runs["protocol"].isin(results.trained_protocols)
+    rows = runs[trained & (runs["network"] == network)]
     rows = rows.sort_values(["protocol", "test"])
     number = TRAINING_TABLES[network]
     return Table(
         f"table{number}_{network}",
         f"Table {number}. Training results of {NETWORK_NAMES[network]}",
-        "Losses of the last epoch; error rate and accuracy on the validation images.",
+        "Losses of the last epoch; error rate and accuracy on the validation images, or on "
+        "the test images of protocols that keep some.",
         rows[list(TRAINING_COLUMNS)],
     )
 
@@ -136,8 +145,20 @@ def _measures(results: Results) -> Table:
         "table9",
         "Table 9. Measures of each network's best test",
         f"Positive class: {best['positive_class'].iloc[0]}. The best test was chosen on the images "
-        "it is measured on, as in the study, which flatters it." + _warn_of_a_mistake(results),
+        "it is measured on, as in the study, which flatters it."
+        + _say_of_test_images(results)
+        + _warn_of_a_mistake(results),
         best[list(MEASURE_COLUMNS)],
+    )
+
+
+def _say_of_test_images(results: Results) -> str:
+    """Return what must be said where protocols keep images that no choice has seen."""
+    if not results.tested_protocols:
+        return ""
+    return (
+        f" Not so under {', '.join(results.tested_protocols)}: there it was chosen on validation "
+        "images, in each fold anew (test is the first fold's), and measured on test images."
     )
 
 

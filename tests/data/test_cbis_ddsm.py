@@ -417,6 +417,11 @@ def test_benign_without_callback_is_benign_or_dropped_as_configured(download, wi
     assert not rejected
 
 
+def test_without_the_masses_tables_it_is_not_known_who_is_in_any_test(download):
+    found, _ = download.catalog()
+    assert {row["in_any_test"] for row in found.values()} == {""}
+
+
 # --- the real tables ----------------------------------------------------------------------------
 
 
@@ -434,6 +439,12 @@ def test_the_real_tables_give_the_published_counts(real_catalog):
     }
     assert catalog["official_split"].value_counts().to_dict() == {"train": 1546, "test": 326}
     assert said == "1872 ROIs of 753 patients: 1199 benign, 673 malignant"
+
+
+def test_who_is_in_any_test_table_is_known(real_catalog):
+    """151 patients test on calcifications; 18 who train on them test on masses."""
+    patients = real_catalog[0].groupby(["official_split", "in_any_test"])["patient_id"].nunique()
+    assert patients.to_dict() == {("test", "yes"): 151, ("train", "no"): 584, ("train", "yes"): 18}
 
 
 def test_each_official_split_has_its_patients_and_classes(real_catalog):

@@ -1,4 +1,4 @@
-"""Stage `split`: what the two protocols promise, and the sentences with which they refuse."""
+"""Stage `split`: what hold-outs by image and patient promise, and how they refuse."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,8 @@ import pytest
 
 from mcalc import records
 from mcalc.errors import DataError, UsageError
-from mcalc.evaluation.split import rotated_images, split_images, write_split
+from mcalc.evaluation.protocols import rotated_images, split_images
+from mcalc.evaluation.split import write_split
 
 
 def catalog_rows(patients: int = 40, rois=lambda patient: 1 + patient % 3) -> list[dict]:
@@ -20,10 +21,11 @@ def catalog_rows(patients: int = 40, rois=lambda patient: 1 + patient % 3) -> li
             "patient_id": f"P_{patient}",
             "laterality": "LEFT",
             "view": "CC",
-            "abnormality_id": number,
+            "abnormality_id": number + 1,
             "label": "benign" if patient % 3 else "malignant",
             "pathology": "BENIGN" if patient % 3 else "MALIGNANT",
-            "official_split": "train",
+            "official_split": "test" if patient % 5 == 1 else "train",
+            "in_any_test": "yes" if patient % 5 == 1 else "no",
             "dataset": "cbis_ddsm",
             "source": "a.dcm",
             "mask": "",
@@ -59,7 +61,7 @@ def sides(table: pd.DataFrame, column: str) -> tuple[set, set]:
 
 
 def test_an_unknown_protocol_is_named_with_those_there_are(tmp_path):
-    with pytest.raises(UsageError, match="'random' is unknown; use paper, paper_resplit, patient"):
+    with pytest.raises(UsageError, match=r"'random' is unknown; use paper, .* patient, "):
         split(tmp_path, catalog_rows(), "random")
     assert not (tmp_path / "split.csv").exists()
 
@@ -185,9 +187,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(tmp_path, 
 def test_the_share_that_validates_is_the_one_asked_for(protocol, valid_fraction):
     """With 200 patients of one ROI each, both protocols can come within a hundredth."""
     images = rotated_images(pd.DataFrame(catalog_rows(200, rois=lambda patient: 1)))
-    valid = split_images(images, protocol, valid_fraction=valid_fraction, seed=1)
-    assert valid.dtype == bool
-    assert valid.mean() == pytest.approx(valid_fraction, abs=0.0101)
+    subsets = split_images(images, protocol, valid_fraction=valid_fraction, seed=1)["subset"]
+    assert (subsets == "valid").mean() == pytest.approx(valid_fraction, abs=0.0101)
 
 
 @pytest.mark.parametrize("protocol", ["paper", "patient"])
@@ -270,7 +271,7 @@ def test_splitting_anew_validates_images_of_which_four_fifths_were_trained_on():
     shares = []
     for seed in range(10):
         first, second = (
-            split_images(images, protocol, valid_fraction=0.2, seed=seed)
+            split_images(images, protocol, valid_fraction=0.2, seed=seed)["subset"] == "valid"
             for protocol in ("paper", "paper_resplit")
         )
         shares.append((second & ~first).sum() / second.sum())

@@ -175,6 +175,7 @@ def catalog_row(number: int, source: Path, shard: int = 0) -> dict:
         "label": "benign",
         "pathology": "BENIGN",
         "official_split": "train",
+        "in_any_test": "no",
         "dataset": "cbis_ddsm",
         "source": str(source),
         "mask": "",

@@ -45,6 +45,7 @@ def make_rois() -> pd.DataFrame:
             "label": [records.LABELS[number % 2] for number in range(PATIENTS)],
             "pathology": [("BENIGN", "MALIGNANT")[number % 2] for number in range(PATIENTS)],
             "official_split": "",
+            "in_any_test": "",
             "dataset": "test",
             "source": "not_there.dcm",
             "mask": "",

@@ -53,11 +53,12 @@ def write_run(
     rejected: tuple = (),
     tests: int = 2,
     one_answer: str = "",
+    folds: int = 1,
 ) -> Path:
     """Write a results folder.
 
-    Each network is trained `tests` times a protocol; the network `one_answer` calls every image
-    benign.
+    Each network is trained `tests` times a protocol and fold; the network `one_answer` calls every
+    image benign. Of the protocol `nested` each fold tests one patient, and the next one validates.
     """
     catalog = [_catalog_row(number, dataset) for number in range(ROIS)]
     records.write(catalog, folder / "catalog.csv", records.CATALOG)
@@ -66,17 +67,32 @@ def write_run(
     _write_images(folder, catalog)
     _write_truth(folder / "filters")
     _write_mammograms(folder, mammograms)
-    for protocol in protocols:
-        split = _split(catalog, protocol)
-        records.write(split, folder / f"splits/{protocol}.csv", records.SPLIT)
-        runs = []
-        for test, network in enumerate([name for name in networks for _ in range(tests)], start=1):
-            run = folder / f"runs/{protocol}/{network}/test{test}/fold0"
-            _write_training(run, split, protocol, network, test, network == one_answer)
-            runs.append(run)
-        evaluate_runs(runs, results=folder / f"evaluation/{protocol}.csv")
+    grid = [name for name in networks for _ in range(tests)]
+    write_protocols(folder, catalog, grid, protocols, folds, one_answer)
     compare_paper(folder, run_name="usual", comparison=folder / "paper.csv")
     return folder
+
+
+def write_protocols(
+    folder: Path,
+    catalog: list[dict],
+    grid: list[str],
+    protocols: tuple,
+    folds: int,
+    one_answer: str = "",
+) -> None:
+    """Write splits, training runs (a network each in `grid`) and their evaluation."""
+    for protocol in protocols:
+        splits = [_split(catalog, protocol, fold) for fold in range(folds)]
+        rows = [row for split in splits for row in split]
+        records.write(rows, folder / f"splits/{protocol}.csv", records.SPLIT)
+        runs = []
+        for test, network in enumerate(grid, start=1):
+            for fold, split in enumerate(splits):
+                run = folder / f"runs/{protocol}/{network}/test{test}/fold{fold}"
+                _write_training(run, split, protocol, network, test, network == one_answer)
+                runs.append(run)
+        evaluate_runs(runs, results=folder / f"evaluation/{protocol}.csv")
 
 
 @pytest.fixture
@@ -92,6 +108,17 @@ def usual_run(tmp_path_factory) -> Path:
     return write_run(tmp_path_factory.mktemp("usual") / "results")
 
 
+@pytest.fixture(scope="session")
+def folded_run(tmp_path_factory) -> Path:
+    """Two tests of one network in two folds by three protocols, no images; to be read only."""
+    folder = tmp_path_factory.mktemp("folded") / "results"
+    catalog = [_catalog_row(number, "phantom") for number in range(ROIS)]
+    records.write(catalog, folder / "catalog.csv", records.CATALOG)
+    records.write([], folder / "rejected.csv", records.REJECTED)
+    write_protocols(folder, catalog, ["vgg16"] * 2, ("paper", "patient", "nested"), 2)
+    return folder
+
+
 def _catalog_row(number: int, dataset: str) -> dict:
     label = records.LABELS[number % 2]
     return {
@@ -103,6 +130,7 @@ def _catalog_row(number: int, dataset: str) -> dict:
         "label": label,
         "pathology": label.upper(),
         "official_split": "test",
+        "in_any_test": "no",
         "dataset": dataset,
         "source": f"data/{number}.dcm",
         "mask": "",
@@ -187,15 +215,19 @@ def _write_mammograms(folder: Path, origins: tuple) -> None:
     records.write(rows, folder / "mammograms.csv", records.MAMMOGRAMS)
 
 
-def _split(catalog: list[dict], protocol: str) -> list[dict]:
+def _split(catalog: list[dict], protocol: str, fold: int) -> list[dict]:
     rows = []
     for number, row in enumerate(catalog):
         for turns in range(4):
-            valid = turns == 0 if protocol == "paper" else number in (0, 1)
+            # A patient has two ROIs.
+            part = turns if protocol == "paper" else number // 2
+            subset = "valid" if part == fold else "train"
+            if protocol == "nested":
+                subset = {fold: "test", (fold + 1) % 4: "valid"}.get(part, "train")
             shared = {key: row[key] for key in ("roi_id", "patient_id", "label")}
             rows.append(
                 {"image_id": f"{row['roi_id']}_r{turns}", **shared, "quarter_turns": turns}
-                | {"fold": 0, "subset": "valid" if valid else "train"}
+                | {"fold": fold, "subset": subset}
             )
     return rows
 
@@ -203,17 +235,18 @@ def _split(catalog: list[dict], protocol: str) -> list[dict]:
 def _write_training(
     run: Path, split: list[dict], protocol: str, network: str, test: int, one_answer: bool
 ) -> None:
-    generator = np.random.default_rng([test, len(protocol)])
+    fold = split[0]["fold"]
+    generator = np.random.default_rng([test, len(protocol), fold][: 3 if fold else 2])
     history = [_epoch(number, generator) for number in range(4)]
     records.write(history, run / "history.csv", records.HISTORY)
     rates = np.geomspace(1e-7, 1, 40)
     losses = 0.7 - 0.2 / (1 + (3e-4 / rates) ** 2) + np.where(rates > 0.05, rates * 2, 0)
     curve = [{"learning_rate": r, "loss": v} for r, v in zip(rates, losses, strict=True)]
     records.write(curve, run / "lr_find.csv", records.LR_FIND)
-    valid = [row for row in split if row["subset"] == "valid"]
-    predictions = [_prediction(row, generator, one_answer) for row in valid]
+    others = [row for row in split if row["subset"] != "train"]
+    predictions = [_prediction(row, generator, one_answer) for row in others]
     records.write(predictions, run / "predictions.csv", records.PREDICTIONS)
-    settings = {"protocol": protocol, "network": network, "test": test, "fold": 0, "epochs": 3}
+    settings = {"protocol": protocol, "network": network, "test": test, "fold": fold, "epochs": 3}
     settings |= {**SETTINGS, "head_epochs": 1, "head_lr": 1e-3, "lr_find_iterations": 40}
     card = {
         "settings": settings | {"weights": "none", "seed": 1},

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mcalc import records
+from mcalc.evaluation.protocols import PROTOCOLS
+
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
@@ -174,6 +177,28 @@ def test_the_papers_preset_plans_24_tests_a_protocol(untouched):
     }
 
 
+def test_every_protocol_is_trained_in_each_of_its_folds(make_project, untouched):
+    """Three folds; what is published has one; paper_resplit measures each fold of paper."""
+    project = make_project(untouched.folder)
+    protocols = ["paper", "paper_resplit", "lesion", "official_strict", "nested"]
+    project.configure(split={"protocols": protocols, "folds": 3}, filters__apply="mean")
+    jobs = project.planned_jobs()
+    places = {rule: [] for rule in ("train", "predict")}
+    for rule, wildcards in jobs:
+        if rule in places:
+            places[rule].append(tuple(re.findall(r"(?:protocol|fold)=(\w+)", wildcards)))
+    trained = [(name, str(fold)) for name in ("lesion", "nested", "paper") for fold in range(3)]
+    assert sorted(places["train"]) == sorted([*trained, ("official_strict", "0")])
+    assert sorted(places["predict"]) == [("paper_resplit", str(fold)) for fold in range(3)]
+    assert sum(rule == "overlap" for rule, _ in jobs) == 1
+    printed = project.snakemake("--dry-run", "--printshellcmds")
+    assert "--folds 3 " in printed
+    for line in re.findall(r"mcalc predict .*?--run \S+", printed, flags=re.DOTALL):
+        folds = re.findall(r"fold(\d)", line)
+        assert len(folds) == 2
+        assert len(set(folds)) == 1
+
+
 def test_the_preset_for_a_download_plans_without_the_data(untouched):
     presets = ("workflow/presets/cbis_ddsm.yaml", "workflow/presets/paper.yaml")
     planned = untouched.dry_run(configs=presets)
@@ -196,6 +221,10 @@ def test_the_preset_for_a_download_plans_without_the_data(untouched):
         ({"filters__truth": {"noise": {kind: [] for kind in KINDS}}}, "filters.truth.noise"),
         ({"split__protocols": ["paper_resplit"]}, "split.protocols: paper_resplit measures"),
         ({"split": {"protocols": ["paper"], "seed": -1}}, "split.seed"),
+        ({"split": {"protocols": ["paper"], "folds": 0}}, "split.folds"),
+        ({"split__protocols": ["nested"], "filters__apply": "mean"}, "split.folds: nested tests"),
+        ({"split": {"protocols": ["nested"], "folds": 2}}, "filters.select_by: psnr chooses"),
+        ({"split__protocols": ["patient", "official"]}, "test images of official"),
         ({"train__recipe": "fastai3"}, "train.recipe"),
         ({"augment": {"max_warp": 2}}, "augment.max_warp"),
         ({"convert__intensity": "fixed"}, "convert.window: fixed needs two grey levels"),
@@ -225,6 +254,21 @@ def test_every_key_of_the_default_is_explained():
 
     config = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
     assert [key for key in keys(config) if f"`{key}`" not in explained] == []
+
+
+def test_the_workflow_knows_the_folds_and_tests_of_the_protocols():
+    """common.smk may not import the package, so it says these names itself."""
+    lines = (REPOSITORY / "workflow/rules/common.smk").read_text().splitlines()
+    said = [line for line in lines if re.match(r"(TRAINED_AS|ONE_FOLD|KEEP_TEST) = ", line)]
+    names = {}
+    exec("\n".join(said), names)
+    assert names["TRAINED_AS"] == records.TRAINED_AS
+    tests = {name: protocol.test for name, protocol in PROTOCOLS.items()}
+    assert set(names["ONE_FOLD"]) == {name for name in tests if tests[name] == "official"}
+    assert set(names["KEEP_TEST"]) == {name for name in tests if tests[name]}
+    schema = yaml.safe_load((REPOSITORY / "workflow/schemas/config.schema.yaml").read_text())
+    split = schema["properties"]["split"]["properties"]
+    assert split["protocols"]["items"]["enum"] == list(PROTOCOLS)
 
 
 def test_the_conda_environment_asks_for_what_the_package_asks_for():

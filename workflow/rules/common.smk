@@ -48,18 +48,35 @@ def check_intensity():
 
 
 def check_protocols():
-    """Check what a schema cannot: that the networks to be measured are trained."""
+    """Check what a schema cannot: which protocols go with each other, with folds and filters."""
+    protocols, filters = config["split"]["protocols"], config["filters"]
+    problem = ""
     for protocol, trained in TRAINED_AS.items():
-        protocols = config["split"]["protocols"]
         if protocol in protocols and trained not in protocols:
-            raise WorkflowError(
-                f"Configuration, split.protocols: {protocol} measures the networks that "
-                f"{trained} trains; add {trained}. config/README.md explains every key."
+            problem = (
+                f"split.protocols: {protocol} measures the networks that {trained} "
+                f"trains; add {trained}."
             )
+    if "nested" in protocols and config["split"]["folds"] < 2:
+        problem = "split.folds: nested tests each fold once and needs 2 or more."
+    tested = [protocol for protocol in protocols if protocol in KEEP_TEST]
+    if tested and (filters["apply"], filters["select_by"]) == ("auto", "psnr"):
+        problem = (
+            "filters.select_by: psnr chooses the filter by all images, test images of "
+            f"{tested[0]} among them; take truth, or name a filter in filters.apply."
+        )
+    if problem:
+        raise WorkflowError(
+            f"Configuration, {problem} config/README.md explains every key."
+        )
 
 
 # Protocols whose networks another one trains, as mcalc.records has them.
 TRAINED_AS = {"paper_resplit": "paper"}
+# Protocols of one fold, whatever split.folds says, and protocols that keep test images, as
+# mcalc.evaluation.protocols has them.
+ONE_FOLD = ("official", "official_strict")
+KEEP_TEST = (*ONE_FOLD, "nested")
 
 validate_config()
 check_intensity()
@@ -325,6 +342,10 @@ def get_rejected_options(wildcards, input):
     return [get_option("--rejected", path) for path in input.rejected]
 
 
+def get_image_options(wildcards, input):
+    return [get_option("--images", path) for path in input.images]
+
+
 def get_seed_option():
     """The seed of the splits as an option, or none: then the stage draws one."""
     seed = config["split"]["seed"]
@@ -359,27 +380,45 @@ def get_train_options(wildcards):
     ]
 
 
-def get_run_folder(protocol, test):
-    return f"results/{RUN}/runs/{protocol}/{TESTS[test][0]}/test{test}/fold0"
+def get_folds(protocol):
+    return range(1 if protocol in ONE_FOLD else config["split"]["folds"])
+
+
+def get_run_folder(protocol, test, fold):
+    return f"results/{RUN}/runs/{protocol}/{TESTS[test][0]}/test{test}/fold{fold}"
 
 
 def get_protocol_folders(wildcards):
-    return [get_run_folder(wildcards.protocol, test) for test in TESTS]
+    folds = get_folds(wildcards.protocol)
+    return [
+        get_run_folder(wildcards.protocol, test, fold)
+        for test in TESTS
+        for fold in folds
+    ]
 
 
-def get_run_files(protocol, test):
+def get_run_files(protocol, test, fold):
     names = PREDICTED_FILES if protocol in TRAINED_AS else RUN_FILES
-    return [f"{get_run_folder(protocol, test)}/{name}" for name in names]
+    return [f"{get_run_folder(protocol, test, fold)}/{name}" for name in names]
+
+
+def get_runs_of(protocol):
+    return [
+        path
+        for test in TESTS
+        for fold in get_folds(protocol)
+        for path in get_run_files(protocol, test, fold)
+    ]
 
 
 def get_protocol_runs(wildcards):
-    return [path for test in TESTS for path in get_run_files(wildcards.protocol, test)]
+    return get_runs_of(wildcards.protocol)
 
 
 def get_shortcut_tables(wildcards):
     """The tables of models that must not be good, scored beside the networks."""
     folder = f"results/{RUN}/shortcuts/{wildcards.protocol}"
-    return [f"{folder}/fold{fold}.csv" for fold in [0]]
+    return [f"{folder}/fold{fold}.csv" for fold in get_folds(wildcards.protocol)]
 
 
 def get_trained_split(wildcards):
@@ -397,21 +436,18 @@ def get_aggregation_options():
 
 
 def get_all_runs():
-    return [
-        path
-        for protocol in PROTOCOLS
-        for test in TESTS
-        for path in get_run_files(protocol, test)
-    ]
+    return [path for protocol in PROTOCOLS for path in get_runs_of(protocol)]
 
 
 def get_trained_folder(wildcards):
     """The folder of the trained network that a protocol without training measures."""
-    return get_run_folder(TRAINED_AS[wildcards.protocol], wildcards.test)
+    trained = TRAINED_AS[wildcards.protocol]
+    return get_run_folder(trained, wildcards.test, wildcards.fold)
 
 
 def get_trained_run(wildcards):
-    return get_run_files(TRAINED_AS[wildcards.protocol], wildcards.test)
+    trained = TRAINED_AS[wildcards.protocol]
+    return get_run_files(trained, wildcards.test, wildcards.fold)
 
 
 def get_results_folder(wildcards, input):

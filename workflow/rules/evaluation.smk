@@ -46,6 +46,7 @@ rule split:
     params:
         code=code_hash("evaluation.split"),
         rejected=get_rejected_options,
+        folds=config["split"]["folds"],
         valid_fraction=config["split"]["valid_fraction"],
     shell:
         """
@@ -54,8 +55,40 @@ rule split:
             {params.rejected} \
             --protocol {wildcards.protocol} \
             --split {output:q} \
+            --folds {params.folds} \
             --valid-fraction {params.valid_fraction} \
             --seed-file {input.seed:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule overlap:
+    input:
+        catalog="results/{run}/catalog.csv",
+        splits=expand("results/{{run}}/splits/{protocol}.csv", protocol=PROTOCOLS),
+        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+    output:
+        "results/{run}/overlap.csv",
+    log:
+        "logs/{run}/overlap.log",
+    benchmark:
+        "logs/{run}/overlap.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_hash("evaluation.overlap"),
+        images=get_image_options,
+    shell:
+        """
+        mcalc overlap {input.splits:q} \
+            --catalog {input.catalog:q} \
+            --overlap {output:q} \
+            {params.images} \
+            --threads {threads} \
             >{log:q} 2>&1
         """
 

@@ -24,6 +24,7 @@ UNKNOWN = {
     "view": "",
     "abnormality_id": 0,
     "official_split": "",
+    "in_any_test": "",
     "mask": "",
     "mammogram": "",
     "abnormality_type": "",
@@ -32,6 +33,9 @@ UNKNOWN = {
     "mass_shape": "",
     "mass_margins": "",
 }
+
+# What a reader is told of a data set besides its folder: a phantom has no tables of masses.
+TOLD = {"phantom": {"collection": ("calcification",)}}
 
 
 def list_rois(
@@ -43,5 +47,6 @@ def list_rois(
     that its `list_rois` takes.
     """
     function = DATASETS[dataset].list_rois
+    options = TOLD.get(dataset, {}) | options
     names = inspect.signature(function).parameters.keys() & options.keys()
     return function(root, progress=progress, **{name: options[name] for name in names})

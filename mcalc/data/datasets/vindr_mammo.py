@@ -125,6 +125,7 @@ def _fields(row: dict, path: Path) -> dict:
         "breast_density": DENSITIES.get(row["breast_density"]),
         "assessment": float(row["finding_birads"][-1]),
         "official_split": SPLITS[row["split"]],
+        "in_any_test": "yes" if SPLITS[row["split"]] == "test" else "no",
         "mammogram": path.as_posix(),
         **square_around((top + bottom) / 2, (left + right) / 2, side, shape),
     }

@@ -4,7 +4,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from mcalc.data.datasets.cbis_ddsm.tables import PUBLISHED_ROWS, read_tables
+from mcalc.data.datasets.cbis_ddsm.tables import (
+    PUBLISHED_ROWS,
+    crossing_patients,
+    read_tables,
+)
 from mcalc.data.dicom_header import Header, read_header
 from mcalc.data.doctor.crops import Crop
 from mcalc.errors import DataError
@@ -143,7 +147,7 @@ def of_cbis_ddsm(root: Path, rows: list[dict], *, is_phantom: bool = False) -> l
             False,
             "In the training part for one kind of finding and in the test part for the other: "
             "never train on masses and test on calcifications with these.",
-            _crossing(table),
+            list(crossing_patients(table).items()),
         ),
         *_absent(rows),
     ]
@@ -195,17 +199,6 @@ def _is_swapped(source: str, named: dict[str, str]) -> bool:
         return False
     on_disk = int(number) - (1 if path.stem.startswith("1-") else 0)
     return on_disk != int(Path(named[case]).stem)
-
-
-def _crossing(table) -> list[tuple[str, str]]:
-    parts = table.groupby("patient id")[["abnormality type", "official split"]].apply(
-        lambda rows: {tuple(row) for row in rows.itertuples(index=False)}
-    )
-    return [
-        (patient, ", ".join(f"{kind} {split}" for kind, split in sorted(of_patient)))
-        for patient, of_patient in parts.items()
-        if len({split for _, split in of_patient}) > 1
-    ]
 
 
 def _absent(rows: list[dict]) -> list[Check]:

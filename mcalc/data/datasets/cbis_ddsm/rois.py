@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
-from mcalc.data.datasets.cbis_ddsm.files import RoiFiles, find_files
-from mcalc.data.datasets.cbis_ddsm.tables import bad_field, read_tables
+from mcalc.data.datasets.cbis_ddsm.files import find_files
+from mcalc.data.datasets.cbis_ddsm.tables import (
+    ABNORMALITIES,
+    bad_field,
+    patients_in_test,
+    read_tables,
+)
 from mcalc.data.image_size import MAX_PIXELS
 from mcalc.progress import Progress, silent
 
@@ -12,6 +17,7 @@ def list_rois(
     root: Path,
     *,
     abnormalities: tuple[str, ...] = ("calcification",),
+    collection: tuple[str, ...] = ABNORMALITIES,
     progress: Progress = silent,
     processes: int = 1,
     max_pixels: int = MAX_PIXELS,
@@ -25,6 +31,9 @@ def list_rois(
         depth, the images.
     abnormalities : tuple of {'calcification', 'mass'}
         Which findings are listed.
+    collection : tuple of {'calcification', 'mass'}
+        The findings that the whole collection has: a patient in a test table of any of them is
+        `in_any_test`, which stays empty where such a table is missing.
     progress : callable, optional
         Wraps the files while they are read, to show a progress bar.
     processes : int
@@ -46,6 +55,7 @@ def list_rois(
         If there is no table, or one lacks a needed column.
     """
     rows = read_tables(root, abnormalities).to_dict("records")
+    tested = patients_in_test(root, collection)
     files = find_files(root, rows, progress=progress, processes=processes, max_pixels=max_pixels)
     found, rejected = [], []
     for row, of_row in zip(rows, files, strict=True):
@@ -55,8 +65,20 @@ def list_rois(
             aside = {"roi_id": _name(row), "source": of_row.crop if not problem else ""}
             rejected.append(_whose(row) | aside | {"reason": reason, "detail": detail})
         else:
-            found.append(_catalog_row(row, of_row))
+            places = {"source": of_row.crop, "mask": of_row.mask, "mammogram": of_row.mammogram}
+            found.append(_table_row(row, *tested) | places)
     return found, rejected
+
+
+def list_table_rows(root: Path, *, abnormalities: tuple[str, ...]) -> list[dict]:
+    """List what the tables alone say of the ROIs, whether their images are there or not.
+
+    Each row has the catalog's columns but for those that follow from files; rows of the tables
+    that cannot be used are left out.
+    """
+    tested = patients_in_test(root)
+    rows = read_tables(root, abnormalities).to_dict("records")
+    return [_table_row(row, *tested) for row in rows if not bad_field(row)]
 
 
 def _name(row: dict) -> str:
@@ -72,16 +94,15 @@ def _whose(row: dict) -> dict:
     }
 
 
-def _catalog_row(row: dict, files: RoiFiles) -> dict:
+def _table_row(row: dict, tested: set[str], missing: list[str]) -> dict:
+    unlisted = "" if missing else "no"
     return _whose(row) | {
+        "in_any_test": "yes" if row["patient id"] in tested else unlisted,
         "roi_id": row["case"],
         "laterality": row["left or right breast"],
         "view": row["image view"],
         "abnormality_id": int(row["abnormality id"]),
         "pathology": row["pathology"],
-        "source": files.crop,
-        "mask": files.mask,
-        "mammogram": files.mammogram,
         "abnormality_type": row["abnormality type"],
         "breast_density": _number(row["breast density"]),
         "calc_type": row.get("calc type", ""),

@@ -72,6 +72,47 @@ def read_tables(root: Path, abnormalities: tuple[str, ...] = ABNORMALITIES) -> p
     return table[~table["abnormality type"].isin(unwanted)].reset_index(drop=True)
 
 
+def patients_in_test(
+    root: Path, collection: tuple[str, ...] = ABNORMALITIES
+) -> tuple[set[str], list[str]]:
+    """Return the patients in any test table, and the kinds of finding whose test table is missing.
+
+    Parameters
+    ----------
+    root : Path
+        Where `read_tables` looks; a table that cannot be read counts as missing.
+    collection : tuple of {'calcification', 'mass'}
+        The kinds of finding that the whole collection has, whichever are listed.
+    """
+    patients, missing = set(), []
+    for kind in collection:
+        try:
+            table = read_tables(root, (kind,))
+        except DataError:
+            table = None
+        of_test = [] if table is None else table.loc[table["official split"] == "test"]
+        if len(of_test):
+            patients |= set(of_test["patient id"])
+        else:
+            missing.append(kind)
+    return patients, missing
+
+
+def crossing_patients(table: pd.DataFrame) -> dict[str, str]:
+    """Return the patients of `read_tables` who train for one kind of finding and test for another.
+
+    Each with their parts, as in 'calcification train, mass test'.
+    """
+    parts = table.groupby("patient id")[["abnormality type", "official split"]].apply(
+        lambda rows: {tuple(row) for row in rows.itertuples(index=False)}
+    )
+    return {
+        patient: ", ".join(f"{kind} {split}" for kind, split in sorted(of_patient))
+        for patient, of_patient in parts.items()
+        if len({split for _, split in of_patient}) > 1
+    }
+
+
 def bad_field(row: dict) -> str:
     """Return what is wrong with a row of the table, in a few words; nothing where it is right."""
     for name, allowed in (
