@@ -520,7 +520,8 @@ def train(
 ):
     """Train one network with one setting; head, lr_find, then all layers, as in the study."""
     from mcalc.learning.batches import Augmentation
-    from mcalc.learning.train import Settings, train_run
+    from mcalc.learning.fitting import Settings
+    from mcalc.learning.train import train_run
 
     settings = Settings(
         protocol=str(protocol),
@@ -619,6 +620,76 @@ def audit_tables(
     from mcalc.learning.audit_tables import audit_tables
 
     message = audit_tables(root, json=json, confidence=confidence, resamples=resamples, seed=seed)
+    typer.echo(message)
+
+
+@app.command()
+def audit_leakage(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    catalog: Catalog,
+    protocol: Annotated[Protocol, typer.Option(help="What is kept apart.")],
+    answers: Annotated[Path, typer.Option(help="Table to write: one row an answer.")],
+    rejected: Annotated[
+        list[Path] | None, typer.Option(help="Table of ROIs to leave out; repeat.")
+    ] = None,
+    among: Annotated[
+        list[Protocol] | None,
+        typer.Option(help="A protocol that trains with as many images; repeat."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Each image is asked for in one of k.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Splits and shuffles of labels.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
+    like: Annotated[
+        Path | None, typer.Option(help="A run.json: train its network, not a forest.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where a network is trained.")] = Device.auto,
+    threads: Threads = 1,
+):
+    """Ask a model that learned true labels, and shuffled ones, what it knows by memory alone."""
+    from mcalc.learning.audit_leakage import audit_leakage
+
+    message = audit_leakage(
+        catalog,
+        images,
+        rejected=rejected or [],
+        protocol=protocol,
+        protocols=list(map(str, among or [])),
+        answers=answers,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        like=like,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)
+
+
+@app.command()
+def show_leakage(
+    answers: Annotated[list[Path], typer.Argument(help="What `mcalc audit-leakage` wrote.")],
+    catalog: Catalog,
+    run_name: RunName,
+    leakage: Annotated[Path, typer.Option(help="Table to write, and Markdown beside it.")],
+    figures: Annotated[Path, typer.Option(help="Folder for the figure: PNG and SVG.")],
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Confidence of all intervals.")
+    ] = 0.95,
+    resamples: Annotated[int, typer.Option(min=100, help="Resamples of patients.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same resamples.")] = 1,
+):
+    """Show, protocol by protocol, how much of a result is memory."""
+    from mcalc.evaluation.score_rows import Settings
+    from mcalc.reporting.show_leakage import show_leakage
+
+    message = show_leakage(
+        answers,
+        catalog=catalog,
+        run_name=run_name,
+        leakage=leakage,
+        figures=figures,
+        settings=Settings(confidence=confidence, resamples=resamples, seed=seed),
+    )
     typer.echo(message)
 
 

@@ -234,6 +234,51 @@ SHORTCUTS = _table(
     unique=["model", "image_id"],
 )
 
+# Whose labels the leakage audit goes by: those of the data set, or dealt out at random.
+AUDITED_LABELS = ("true", "shuffled")
+
+LEAKAGE_ANSWERS = _table(
+    {
+        "protocol": _name(),
+        "model": _name(),
+        "labels": _text(*AUDITED_LABELS),
+        "repeat": _count(),
+        "fold": _count(),
+        "training_images": _count(1),
+        "image_id": _name(),
+        "roi_id": _name(),
+        "patient_id": _text(),
+        "label": _text(*LABELS),
+        "roi_trained": pa.Column(bool),
+        "patient_trained": pa.Column(bool),
+        "probability_malignant": _number(0, 1),
+    },
+    unique=["labels", "repeat", "image_id"],
+)
+
+LEAKAGE = _table(
+    {
+        "protocol": _name(),
+        "model": _name(),
+        "labels": _text(*AUDITED_LABELS),
+        "score": _name(),
+        "value": _number(0, 1, nullable=True),
+        "low": _number(0, 1, nullable=True),
+        "high": _number(0, 1, nullable=True),
+        "method": _name(),
+        "confidence": _number(0, 1),
+        "roi_trained": _number(0, 1),
+        "patient_trained": _number(0, 1),
+        "training_images": _count(1),
+        "repeats": _count(1),
+        "n": _count(1),
+        "n_images": _count(1),
+        "n_rois": _count(1),
+        "n_patients": _count(),
+    },
+    unique=["protocol", "model", "labels", "score"],
+)
+
 RUNS = _table(
     {
         "protocol": _name(),

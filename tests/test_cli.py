@@ -37,6 +37,7 @@ LIGHT_STAGES = (
     "mcalc.evaluation.score",
     "mcalc.learning.shortcuts",
     "mcalc.learning.audit_tables",
+    "mcalc.learning.audit_leakage",
     "mcalc.reporting.audit_metrics",
 )
 
@@ -109,6 +110,8 @@ def test_every_stage_is_a_command():
             "predict",
             "shortcuts",
             "audit-tables",
+            "audit-leakage",
+            "show-leakage",
             "evaluate",
             "score",
             "tables",
@@ -236,6 +239,9 @@ def test_a_missing_data_set_is_3(mcalc, tmp_path):
         "evaluate {0}/no --results {0}/r.csv",
         "shortcuts {0}/no --catalog {0}/c.csv --split {0}/no.csv --shortcuts {0}/s.csv",
         "audit-tables {0}/no",
+        "audit-leakage {0}/no --catalog {0}/no.csv --protocol paper --answers {0}/a.csv",
+        "show-leakage {0}/no.csv --catalog {0}/c.csv --run-name x --leakage {0}/l.csv"
+        " --figures {0}/f",
         "score {0}/no --protocol paper --scores {0}/s",
         "tables {0}/no --run-name x --tables {0}/t",
         "figures {0}/no --run-name x --figures {0}/f",
@@ -490,6 +496,7 @@ def stages() -> set[str]:
         "mcalc.images.noise",
         "mcalc.evaluation.score_rows",
         "mcalc.learning.batches",
+        "mcalc.learning.fitting",
     }
 
 

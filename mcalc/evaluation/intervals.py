@@ -115,20 +115,22 @@ def bootstrap_interval(
     ----------
     values : array of float, shape (resamples,)
         The score of every resample. One in which it is NaN, such as one without a malignant ROI, is
-        left out; the ends are NaN where fewer than half (ENOUGH) are left.
+        left out; the ends are NaN where fewer than half (ENOUGH) are left. They are NaN where all
+        agree, too: that says that patients are too few or alike, not that the score is certain.
     estimate : float
         The score of the sample itself.
     confidence : float
     reflected : bool
         False: the percentiles low and high of the resamples (Field and Welsh, JRSS B 69:369, 2007).
-        True: 2 estimate - high and 2 estimate - low, not below 0, for a score such as the expected
-        calibration error, which is larger in a resample than in its sample, as it is larger in the
-        sample than in truth (the basic interval of Davison and Hinkley, 1997, section 5.2).
+        True: 2 estimate - high and 2 estimate - low, kept within 0 and 1, for a score such as the
+        expected calibration error, which is larger in a resample than in its sample, as it is
+        larger in the sample than in truth (the basic interval of Davison and Hinkley, 1997, section
+        5.2).
     """
     defined = values[~np.isnan(values)]
-    if not len(defined) or len(defined) < ENOUGH * len(values):
+    if len(defined) < max(1, ENOUGH * len(values)) or np.ptp(defined) == 0:
         return np.nan, np.nan, len(defined)
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     if reflected:
-        low, high = max(2 * estimate - high, 0), max(2 * estimate - low, 0)
+        low, high = np.clip([2 * estimate - high, 2 * estimate - low], 0, 1)
     return float(low), float(high), len(defined)

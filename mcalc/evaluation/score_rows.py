@@ -73,8 +73,6 @@ def score_rows(sample: pd.DataFrame, settings: Settings) -> list[dict]:
         low, high, defined = bootstrap_interval(
             resamples[name], values[name], settings.confidence, reflected=reflected
         )
-        if len(patients) < 2:  # every resample is the sample itself
-            low = high = np.nan
         method = "bootstrap_basic" if reflected else "bootstrap"
         others = _other_intervals(name, malignant, probability, cluster, settings.confidence)
         rows.append(_row(name, method, values[name], low, high, not others, defined))
@@ -184,8 +182,6 @@ def curve_rows(sample: pd.DataFrame, settings: Settings) -> list[dict]:
         draws = operating_points.net_benefit(*answers, drawn, operating_points.CURVE)
         ends = [
             bootstrap_interval(draws[:, place], value[place], settings.confidence)[:2]
-            if len(patients) > 1
-            else (np.nan, np.nan)
             for place in range(len(value))
         ]
         low, high = np.transpose(ends)

@@ -1,15 +1,143 @@
-"""The three steps in which a run is trained: the head, the learning-rate finder, all layers."""
+"""How one network is trained: its settings, and the head, the finder and all layers in turn."""
 
 import copy
+import os
 import sys
 from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.schedule import LRFinder, ParamScheduler, valley
 from fastai.learner import Learner
+from fastai.torch_core import set_seed
 
+from mcalc.errors import DataError, UsageError
 from mcalc.learning import fastai1
+from mcalc.learning.batches import Augmentation, make_batches
+from mcalc.learning.networks import RECIPES, build_learner, load_weights
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one run trains, and how; written into its card as it stands.
+
+    Attributes
+    ----------
+    protocol, network : str
+        The split's protocol; the network's name in `networks.NETWORKS`.
+    test, fold : int
+        The number of the run in the grid (from 1) and of its fold (from 0).
+    batch_size : int
+    lr_min, lr_max : float
+        Learning rates of the first and the last group of layers, `slice(lr_min, lr_max)`.
+    epochs : int
+        Epochs with all layers free.
+    head_epochs : int
+        Epochs before, with only the new head free.
+    head_lr : float
+        Learning rate of these.
+    lr_find_iterations : int
+        Steps of the learning-rate finder between the two, at least 6.
+    weights : str
+        'imagenet', 'none' or a path; see `networks.load_weights`.
+    seed : int
+    recipe : {'fastai2', 'fastai1'}
+        Whose values: those of the fastai that is installed, or of fastai v1, which the study used.
+    """
+
+    protocol: str
+    network: str
+    test: int
+    fold: int
+    batch_size: int
+    lr_min: float
+    lr_max: float
+    epochs: int
+    head_epochs: int = 1
+    head_lr: float = 1e-3
+    lr_find_iterations: int = 100
+    weights: str = "imagenet"
+    seed: int = 1
+    recipe: str = "fastai2"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown recipe and learning rates that are no positive numbers."""
+        if self.recipe not in RECIPES:
+            raise UsageError(f"Recipe {self.recipe!r} is unknown; use {' or '.join(RECIPES)}.")
+        for name in ("lr_min", "lr_max", "head_lr"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} is {getattr(self, name)}; give a number above 0.")
+
+
+class Trained(NamedTuple):
+    """A trained network: its learner, and what `fit` returned of the way there."""
+
+    learner: Learner
+    history: list[dict]
+    curve: pd.DataFrame
+    advice: dict
+
+
+def fit_network(
+    rows: pd.DataFrame,
+    pixels: dict[str, np.ndarray],
+    *,
+    settings: Settings,
+    augmentation: Augmentation,
+    device: torch.device,
+    place: str | os.PathLike,
+) -> Trained:
+    """Train a network on the rows of one fold.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        SPLIT rows of one fold, of which `train` and `valid` are used; `valid` chooses nothing.
+    pixels : dict of ndarray
+        By ROI id, (size, size), uint8.
+    settings : Settings
+        Its `protocol`, `test` and `fold` only name the run.
+    augmentation : Augmentation
+    device : torch.device
+    place : path
+        What an error names.
+
+    Raises
+    ------
+    DataError
+        If the weights cannot be had, the batches are larger than the training images, or the loss
+        is no number any more.
+    """
+    set_seed(settings.seed, reproducible=True)
+    weights = load_weights(settings.network, settings.weights)
+    batches = make_batches(
+        rows,
+        pixels,
+        batch_size=settings.batch_size,
+        augmentation=augmentation,
+        device=device,
+        recipe=settings.recipe,
+    )
+    learner = build_learner(batches, settings.network, weights, recipe=settings.recipe)
+    history, curve, advice = fit(
+        learner,
+        recipe=settings.recipe,
+        head_epochs=settings.head_epochs,
+        head_lr=settings.head_lr,
+        lr_find_iterations=settings.lr_find_iterations,
+        epochs=settings.epochs,
+        rates=slice(settings.lr_min, settings.lr_max),
+    )
+    losses = [epoch[name] for epoch in history for name in ("train_loss", "valid_loss")]
+    if not np.isfinite(losses).all():
+        raise DataError(
+            f"{place}: the training diverged, its loss is no number any more; lower lr_max (now "
+            f"{settings.lr_max:g}) or head_lr (now {settings.head_lr:g})."
+        )
+    return Trained(learner, history, curve, advice)
 
 
 class InMemoryLRFinder(LRFinder):

@@ -3,79 +3,22 @@
 import importlib.metadata
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from fastai.learner import Learner
-from fastai.torch_core import set_seed
 from fastai.vision.core import imagenet_stats
 from safetensors.torch import save_file
 
 from mcalc import __version__, records
-from mcalc.errors import DataError, UsageError
 from mcalc.files import whole_file, write_text
 from mcalc.images.shards import load_images
-from mcalc.learning.batches import Augmentation, images_hash, make_batches
-from mcalc.learning.fitting import fit
+from mcalc.learning.batches import Augmentation, images_hash
+from mcalc.learning.fitting import Settings, Trained, fit_network
 from mcalc.learning.inference import find_device, predict_images
-from mcalc.learning.networks import RECIPES, build_learner, load_weights
 
 RECORDED_VERSIONS = ("torch", "torchvision", "fastai", "numpy", "opencv-python-headless")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What one run trains, and how; written into its card as it stands.
-
-    Attributes
-    ----------
-    protocol, network : str
-        The split's protocol; the network's name in `networks.NETWORKS`.
-    test, fold : int
-        The number of the run in the grid (from 1) and of its fold (from 0).
-    batch_size : int
-    lr_min, lr_max : float
-        Learning rates of the first and the last group of layers, `slice(lr_min, lr_max)`.
-    epochs : int
-        Epochs with all layers free.
-    head_epochs : int
-        Epochs before, with only the new head free.
-    head_lr : float
-        Learning rate of these.
-    lr_find_iterations : int
-        Steps of the learning-rate finder between the two, at least 6.
-    weights : str
-        'imagenet', 'none' or a path; see `networks.load_weights`.
-    seed : int
-    recipe : {'fastai2', 'fastai1'}
-        Whose values: those of the fastai that is installed, or of fastai v1, which the study used.
-    """
-
-    protocol: str
-    network: str
-    test: int
-    fold: int
-    batch_size: int
-    lr_min: float
-    lr_max: float
-    epochs: int
-    head_epochs: int = 1
-    head_lr: float = 1e-3
-    lr_find_iterations: int = 100
-    weights: str = "imagenet"
-    seed: int = 1
-    recipe: str = "fastai2"
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown recipe and learning rates that are no positive numbers."""
-        if self.recipe not in RECIPES:
-            raise UsageError(f"Recipe {self.recipe!r} is unknown; use {' or '.join(RECIPES)}.")
-        for name in ("lr_min", "lr_max", "head_lr"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise UsageError(f"{name} is {getattr(self, name)}; give a number above 0.")
 
 
 def train_run(
@@ -117,38 +60,16 @@ def train_run(
     """
     chosen = find_device(device)
     torch.set_num_threads(threads)
-    set_seed(settings.seed, reproducible=True)
-    weights = load_weights(settings.network, settings.weights)
     rows = records.read_fold(split, settings.fold)
     pixels = load_images(images, list(rows["roi_id"]))
-    batches = make_batches(
-        rows,
-        pixels,
-        batch_size=settings.batch_size,
-        augmentation=augmentation,
-        device=chosen,
-        recipe=settings.recipe,
+    trained = fit_network(
+        rows, pixels, settings=settings, augmentation=augmentation, device=chosen, place=run
     )
-    learner = build_learner(batches, settings.network, weights, recipe=settings.recipe)
-    history, curve, advice = fit(
-        learner,
-        recipe=settings.recipe,
-        head_epochs=settings.head_epochs,
-        head_lr=settings.head_lr,
-        lr_find_iterations=settings.lr_find_iterations,
-        epochs=settings.epochs,
-        rates=slice(settings.lr_min, settings.lr_max),
-    )
-    losses = [epoch[name] for epoch in history for name in ("train_loss", "valid_loss")]
-    if not np.isfinite(losses).all():
-        raise DataError(
-            f"{run}: the training diverged, its loss is no number any more; lower lr_max (now "
-            f"{settings.lr_max:g}) or head_lr (now {settings.head_lr:g})."
-        )
-    predictions = predict_images(learner, rows)
-    card = _card(settings, augmentation, rows, pixels) | advice
-    _write(Path(run), learner, card, history, curve, predictions)
-    return f"{run}: error rate {history[-1]['error_rate']:.4f} after {len(history)} epochs"
+    predictions = predict_images(trained.learner, rows)
+    card = _card(settings, augmentation, rows, pixels) | trained.advice
+    _write(Path(run), trained, card, predictions)
+    last = trained.history[-1]["error_rate"]
+    return f"{run}: error rate {last:.4f} after {len(trained.history)} epochs"
 
 
 def _card(settings: Settings, augmentation: Augmentation, rows: pd.DataFrame, pixels: dict) -> dict:
@@ -168,18 +89,12 @@ def _card(settings: Settings, augmentation: Augmentation, rows: pd.DataFrame, pi
     }
 
 
-def _write(
-    run: Path,
-    learner: Learner,
-    card: dict,
-    history: list[dict],
-    curve: pd.DataFrame,
-    predictions: pd.DataFrame,
-) -> None:
-    state = {name: t.detach().cpu().contiguous() for name, t in learner.model.state_dict().items()}
+def _write(run: Path, trained: Trained, card: dict, predictions: pd.DataFrame) -> None:
+    weights = trained.learner.model.state_dict()
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with whole_file(run / "weights.safetensors") as temporary:
         save_file(state, temporary)
-    records.write(history, run / "history.csv", records.HISTORY)
-    records.write(curve, run / "lr_find.csv", records.LR_FIND)
+    records.write(trained.history, run / "history.csv", records.HISTORY)
+    records.write(trained.curve, run / "lr_find.csv", records.LR_FIND)
     records.write(predictions, run / "predictions.csv", records.PREDICTIONS)
     write_text(run / "run.json", json.dumps(card, indent=2, sort_keys=True) + "\n")

@@ -502,3 +502,33 @@ def get_figures(format):
         "top_losses",
     ]
     return [f"results/{RUN}/figures/{name}.{format}" for name in names]
+
+
+def get_leakage_card(wildcards):
+    """The card of the run whose network is audited, or nothing: then a forest is."""
+    return config["leakage"]["like"] or []
+
+
+def get_leakage_like(wildcards, input):
+    return get_option("--like", input.like)
+
+
+def get_leakage_gpu():
+    return int(bool(config["leakage"]["like"]) and config["train"]["device"] != "cpu")
+
+
+def get_leakage_options():
+    """The audit's settings as options; every protocol must know of all others."""
+    settings = config["leakage"]
+    among = [f"--among {protocol}" for protocol in settings["protocols"]]
+    numbers = [f"--{key} {settings[key]}" for key in ("folds", "repeats", "seed")]
+    return [*among, *numbers, f"--device {config['train']['device']}"]
+
+
+def get_leakage_answers():
+    protocols = config["leakage"]["protocols"]
+    return [f"results/{RUN}/leakage/{protocol}.csv" for protocol in protocols]
+
+
+def get_leakage_figure_folder(wildcards, output):
+    return os.path.dirname(output.figure)

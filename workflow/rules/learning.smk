@@ -117,3 +117,44 @@ rule shortcuts:
             --seed {params.seed} \
             >{log:q} 2>&1
         """
+
+
+rule audit_leakage:
+    input:
+        accepted="results/{run}/accepted.json",
+        catalog="results/{run}/catalog.csv",
+        rejected=expand(
+            "results/{{run}}/images/converted/{shard}.rejected.csv", shard=SHARDS
+        ),
+        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+        like=get_leakage_card,
+    output:
+        "results/{run}/leakage/{protocol}.csv",
+    log:
+        "logs/{run}/audit_leakage/{protocol}.log",
+    benchmark:
+        "logs/{run}/audit_leakage/{protocol}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=get_leakage_gpu(),
+    params:
+        code=code_hash("learning.audit_leakage"),
+        rejected=get_rejected_options,
+        options=get_leakage_options(),
+        like=get_leakage_like,
+    shell:
+        """
+        mcalc audit-leakage {input.images:q} \
+            --catalog {input.catalog:q} \
+            {params.rejected} \
+            --protocol {wildcards.protocol} \
+            --answers {output:q} \
+            {params.options} \
+            {params.like} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """

@@ -142,3 +142,51 @@ rule report:
             --report {output:q} \
             >{log:q} 2>&1
         """
+
+
+rule show_leakage:
+    input:
+        answers=get_leakage_answers(),
+        catalog=f"results/{RUN}/catalog.csv",
+    output:
+        table=report(
+            f"results/{RUN}/tables/leakage.csv",
+            caption="../report/leakage.rst",
+            category="Leakage",
+        ),
+        markdown=f"results/{RUN}/tables/leakage.md",
+        figure=report(
+            f"results/{RUN}/figures/leakage.png",
+            caption="../report/leakage.rst",
+            category="Leakage",
+        ),
+        drawing=f"results/{RUN}/figures/leakage.svg",
+    log:
+        f"logs/{RUN}/show_leakage.log",
+    benchmark:
+        f"logs/{RUN}/show_leakage.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("reporting.show_leakage"),
+        run=RUN,
+        figures=get_leakage_figure_folder,
+        confidence=config["evaluate"]["confidence"],
+        resamples=config["evaluate"]["resamples"],
+        seed=config["evaluate"]["seed"],
+    shell:
+        """
+        mcalc show-leakage {input.answers:q} \
+            --catalog {input.catalog:q} \
+            --run-name {params.run} \
+            --leakage {output.table:q} \
+            --figures {params.figures:q} \
+            --confidence {params.confidence} \
+            --resamples {params.resamples} \
+            --seed {params.seed} \
+            >{log:q} 2>&1
+        """
