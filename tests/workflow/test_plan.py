@@ -36,6 +36,24 @@ def test_prepared_images_need_nothing(prepared):
     assert "Nothing to be done" in prepared.snakemake("clean_all")
 
 
+def test_the_leakage_audit_is_a_target_of_its_own(copy):
+    copy.configure(leakage__protocols=["paper", "patient"], leakage__repeats=3)
+    assert not {"audit_leakage", "show_leakage"} & set(copy.dry_run())
+    jobs = copy.dry_run("leakage_audit")
+    assert (jobs["audit_leakage"], jobs["show_leakage"], jobs["train"]) == (2, 1, 0)
+    printed = copy.snakemake("--dry-run", "--printshellcmds", "leakage_audit")
+    assert "--among paper --among patient --folds 5 --repeats 3 --seed 1" in printed
+    assert "--like" not in printed
+
+
+def test_the_leakage_audit_of_a_run_trains_that_run_first(copy):
+    card = "results/tiny/runs/paper/alexnet/test1/fold0/run.json"
+    copy.configure(leakage__like=card)
+    jobs = copy.dry_run("leakage_audit")
+    assert jobs["train"] == 1
+    assert f"--like {card}" in copy.snakemake("--dry-run", "--printshellcmds", "leakage_audit")
+
+
 def test_a_filter_window_runs_filtering_and_what_follows_but_not_conversion(copy):
     copy.configure(filters__adaptive_median__max_window=5)
     assert copy.dry_run("clean_all") == {
