@@ -43,9 +43,9 @@ def compare_paper(
     -----
     Verdicts: `impossible` where arithmetic alone excludes the printed digits; `not_comparable`
     where the run has no such number, or has it of other data; `reproduced` where the printed number
-    lies in the interval of the run's, else `differs`. The interval is Wilson's for a share (Wilson
-    1927), for F1 and MCC that of confusion matrices drawn at random, for the filters' scores the
-    mean over ROIs with 1.96 standard errors. Losses and counts have none.
+    lies in the interval of the run's, else `differs`. The interval is over patients for measures on
+    images (`measured`), 1.96 standard errors of the mean over ROIs for the filters' scores; losses
+    and counts have none.
     """
     run = Results(results, run_name)
     audit = audit_metrics(STUDY)

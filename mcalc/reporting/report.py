@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mcalc.errors import DataError
 from mcalc.files import write_text
 from mcalc.records import LABELS, TRAINED_AS
+from mcalc.reporting.measured import count_patients, measure_accuracy
 from mcalc.reporting.paper_section import paper_section
 from mcalc.reporting.results import NETWORK_NAMES, Results
 from mcalc.reporting.shown_tables import show_table
@@ -92,7 +93,7 @@ def _data(results: Results) -> dict:
     return {
         "rois": len(results.rois),
         "labels": results.rois["label"].value_counts().reindex(LABELS, fill_value=0).to_dict(),
-        "patients": _count_patients(results.rois),
+        "patients": count_patients(results.rois),
         "rejected": len(rejected),
         "counts": show_table(Table("rois", "ROIs that took part", "", _count_rois(results.rois))),
         "reasons": show_table(Table("reasons", "ROIs set aside, by stage and reason", "", reasons)),
@@ -105,15 +106,11 @@ def _count_rois(rois: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for label in (*LABELS, "both"):
         of_label = rois if label == "both" else rois[rois["label"] == label]
-        counts = {"label": label, "ROIs": len(of_label), "patients": _count_patients(of_label)}
+        counts = {"label": label, "ROIs": len(of_label), "patients": count_patients(of_label)}
         for view in sorted(rois["view"].unique()):
             counts[f"{view or 'unknown'}_view"] = int((of_label["view"] == view).sum())
         rows.append(counts)
     return pd.DataFrame(rows)
-
-
-def _count_patients(rows: pd.DataFrame) -> int:
-    return len(set(rows["patient_id"]) - {""})
 
 
 def _cleaning(results: Results) -> dict:
@@ -162,13 +159,14 @@ def _compare_sides(results: Results, protocol: str) -> dict:
         "trained_as": TRAINED_AS.get(protocol),
         "shared_images": len(shared["image_id"]),
         "rois": rois,
-        "patients": _count_patients(valid),
+        "patients": count_patients(valid),
         "shared_rois": len(shared["roi_id"]),
         "shared_patients": len(shared["patient_id"]),
         "roi_weight": 1 / rois,
         "majority": valid["label"].value_counts(normalize=True).max(),
         "best": {"network": NETWORK_NAMES[first["network"]], "test": first["test"]},
         "best_accuracy": first["accuracy"],
+        "best_interval": measure_accuracy(results.best_predictions(first)),
         "mean_accuracy": best["accuracy"].mean(),
         "undefined": int(best[["recall", "precision", "f1", "mcc"]].isna().any(axis=1).sum()),
     }

@@ -14,6 +14,12 @@ from mcalc.reporting.folds import choose_tests, pool_folds
 # The study's tables of training results, by network.
 TRAINING_TABLES = {"vgg16": 5, "vgg16_bn": 5, "resnet34": 6, "alexnet": 7, "resnet50": 8}
 
+# Protocols in the order in which results are told: first what says most about a new patient.
+HONEST_FIRST = (
+    *("nested", "official_strict", "official", "patient"),
+    *("lesion", "image", "paper", "paper_resplit"),
+)
+
 NETWORK_NAMES = {
     "vgg16": "VGG16",
     "vgg16_bn": "VGG16 with batch norm",
@@ -110,8 +116,8 @@ class Results:
 
     @property
     def protocols(self) -> list[str]:
-        """The protocols that were trained, in alphabetical order."""
-        return sorted(self.runs["protocol"].unique())
+        """The protocols that were trained or measured, the honest ones first (HONEST_FIRST)."""
+        return sorted(self.runs["protocol"].unique(), key=HONEST_FIRST.index)
 
     @property
     def trained_protocols(self) -> list[str]:
@@ -141,7 +147,7 @@ class Results:
     @cached_property
     def pooled_runs(self) -> pd.DataFrame:
         """One row for each protocol and test (RUNS): its folds pooled."""
-        return pool_folds(self.runs, ["protocol", "test"])
+        return _in_order(pool_folds(self.runs, ["protocol", "test"]))
 
     @cached_property
     def chosen_runs(self) -> pd.DataFrame:
@@ -165,16 +171,15 @@ class Results:
 
         Where each fold chose for itself, `test` is the choice of the first.
         """
-        best = pool_folds(self.chosen_runs, ["protocol", "network"])
-        return best.sort_values(["protocol", "test"], ignore_index=True)
+        return _in_order(pool_folds(self.chosen_runs, ["protocol", "network"]))
 
     def best_predictions(self, row: pd.Series) -> pd.DataFrame:
         """Return what a row of `best_runs` was measured on (PREDICTIONS), folds pooled."""
-        of_row = (self.chosen_runs[["protocol", "network"]] == row[["protocol", "network"]]).all(
-            axis="columns"
-        )
-        tables = [self._predictions(run) for _, run in self.chosen_runs[of_row].iterrows()]
-        return pd.concat([records.evaluated(table) for table in tables], ignore_index=True)
+        return self._measured_rows(self.chosen_runs, row, ["protocol", "network"])
+
+    def test_predictions(self, row: pd.Series) -> pd.DataFrame:
+        """Return what a row of `pooled_runs` was measured on (PREDICTIONS), folds pooled."""
+        return self._measured_rows(self.runs, row, ["protocol", "test"])
 
     @cached_property
     def data_hash(self) -> str:
@@ -198,6 +203,11 @@ class Results:
     def _predictions(self, row: pd.Series) -> pd.DataFrame:
         return records.read(self.run_folder(row) / "predictions.csv", records.PREDICTIONS)
 
+    def _measured_rows(self, runs: pd.DataFrame, row: pd.Series, keys: list[str]) -> pd.DataFrame:
+        of_row = runs[(runs[keys] == row[keys]).all(axis="columns")]
+        tables = [self._predictions(run) for _, run in of_row.iterrows()]
+        return pd.concat([records.evaluated(table) for table in tables], ignore_index=True)
+
     def _valid_error(self, row: pd.Series) -> float:
         rows = self._predictions(row)
         rows = rows[rows["subset"] == "valid"]
@@ -205,6 +215,16 @@ class Results:
 
     def _paths(self, pattern: str) -> list[Path]:
         return sorted(self.folder.glob(pattern))
+
+
+def _in_order(runs: pd.DataFrame) -> pd.DataFrame:
+    """Sort rows of RUNS by protocol, the honest ones first, and test."""
+    order = runs["protocol"].map(HONEST_FIRST.index)
+    return (
+        runs.assign(order=order)
+        .sort_values(["order", "test"], ignore_index=True)
+        .drop(columns="order")
+    )
 
 
 def _read_json(path: Path) -> dict:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
-from mcalc.evaluation.metrics import Confusion, measures
+from mcalc.records import BENIGN
+from mcalc.reporting.measured import measure, measure_accuracy
 from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
 
 # The study's six settings of each network, in the order of its tests: batch size, lowest and
@@ -23,10 +23,7 @@ SETTINGS = (
 # The first test of each of the study's tables of training results.
 FIRST_TESTS = {5: 1, 6: 7, 7: 13, 8: 19}
 
-SHARES = ("recall", "precision", "specificity", "accuracy")
-
-# Confusion matrices drawn for the interval of a measure that is no share.
-DRAWS = 2000
+MEASURED = ("recall", "precision", "specificity", "accuracy", "f1", "mcc")
 
 NAN = float("nan")
 
@@ -42,9 +39,8 @@ class Ours(NamedTuple):
 def run_numbers(run: Results, protocol: str) -> dict[str, Ours | str]:
     """Return for each cell, named as in '9/AlexNet/recall', the run's number or why it has none.
 
-    Shares have Wilson's interval (Wilson 1927) at the run's own count, F1 and MCC that of 2,000
-    confusion matrices drawn at random, the filters' scores 1.96 standard errors of the mean over
-    ROIs; counts and losses have none.
+    Measures on images have intervals over patients (`measured`), the filters' scores 1.96 standard
+    errors of the mean over ROIs; counts and losses have none.
     """
     found: dict[str, Ours | str] = {}
     for table in (_counts, _training, _measures):
@@ -90,7 +86,8 @@ def _training(run: Results, protocol: str) -> dict[str, Ours | str]:
         for test, setting in enumerate(SETTINGS, start=first):
             same = of_table[[_is_setting(row, setting) for _, row in of_table.iterrows()]]
             found |= {
-                f"{table}/{test}/{name}": number for name, number in _losses(same, setting).items()
+                f"{table}/{test}/{name}": number
+                for name, number in _losses(run, same, setting).items()
             }
     return found
 
@@ -99,19 +96,18 @@ def _is_setting(row: pd.Series, setting: tuple) -> bool:
     return np.allclose([row[n] for n in ("batch_size", "lr_min", "lr_max", "epochs")], setting)
 
 
-def _losses(runs: pd.DataFrame, setting: tuple) -> dict[str, Ours | str]:
+def _losses(run: Results, runs: pd.DataFrame, setting: tuple) -> dict[str, Ours | str]:
     if runs.empty:
         size, low, high, epochs = setting
         absent = f"no run has batches of {size}, rates {low:g} to {high:g}, {epochs} epochs"
         return dict.fromkeys(("train_loss", "valid_loss", "error_rate", "accuracy"), absent)
     row = runs.iloc[0]
-    counts = _benign_positive(row)
-    wrong = counts.false_positives + counts.false_negatives
+    value, low, high = measure_accuracy(run.test_predictions(row))
     return {
         "train_loss": Ours(100 * row["train_loss"]),
         "valid_loss": Ours(100 * row["valid_loss"]),
-        "error_rate": _share(wrong, sum(counts), 100),
-        "accuracy": _share(sum(counts) - wrong, sum(counts), 100),
+        "error_rate": Ours(*(100 * (1 - share) for share in (value, high, low))),
+        "accuracy": Ours(*(100 * share for share in (value, low, high))),
     }
 
 
@@ -122,42 +118,17 @@ def _measures(run: Results, protocol: str) -> dict[str, Ours | str]:
     for table in FIRST_TESTS:
         rows = best[best["network"].map(TRAINING_TABLES) == table]
         network = next(name for name, number in TRAINING_TABLES.items() if number == table)
-        numbers = dict.fromkeys((*SHARES, "f1", "mcc"), "the network was not trained")
+        numbers = dict.fromkeys(MEASURED, "the network was not trained")
         if len(rows):
-            numbers = _measured(_benign_positive(rows.iloc[0]))
+            numbers = _measured(run.best_predictions(rows.iloc[0]))
         found |= {f"9/{NETWORK_NAMES[network]}/{name}": ours for name, ours in numbers.items()}
     return found
 
 
-def _measured(counts: Confusion) -> dict[str, Ours | str]:
-    tp, fp, fn, tn = counts
-    parts = {
-        "recall": (tp, tp + fn),
-        "precision": (tp, tp + fp),
-        "specificity": (tn, tn + fp),
-        "accuracy": (tp + tn, sum(counts)),
+def _measured(predictions: pd.DataFrame) -> dict[str, Ours | str]:
+    """Return the measures of Table 9 with benign as the positive class."""
+    found = measure(predictions, BENIGN)
+    absent = "the run's matrix has an empty row or column"
+    return {
+        name: absent if np.isnan(found[name].value) else Ours(*found[name]) for name in MEASURED
     }
-    found: dict[str, Ours | str] = {name: _share(*part) for name, part in parts.items()}
-    draws = np.random.default_rng(0).multinomial(sum(counts), np.divide(counts, sum(counts)), DRAWS)
-    drawn = [measures(Confusion(*map(int, draw))) for draw in draws]
-    whole = measures(counts)
-    for name in ("f1", "mcc"):
-        if np.isnan(whole[name]):
-            found[name] = "the run's matrix has an empty row or column"
-        else:
-            ends = np.nanpercentile([draw[name] for draw in drawn], (2.5, 97.5))
-            found[name] = Ours(whole[name], *map(float, ends))
-    return found
-
-
-def _benign_positive(row: pd.Series) -> Confusion:
-    """Return a run's confusion matrix with benign as the positive class."""
-    counts = Confusion(*(int(row[name]) for name in Confusion._fields))
-    return counts if row["positive_class"] == "benign" else Confusion(*counts[::-1])
-
-
-def _share(part: int, whole: int, scale: int = 1) -> Ours | str:
-    if not whole:
-        return "the run has no image to count it on"
-    ends = binomtest(part, whole).proportion_ci(method="wilson")
-    return Ours(*(scale * float(number) for number in (part / whole, ends.low, ends.high)))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mcalc.reporting.results import Results
 from mcalc.reporting.study_tables import Table
 
 ABBREVIATIONS = {"auc", "f1", "lr", "mcc", "mse", "psnr", "roi", "ssim"}
@@ -21,11 +22,53 @@ class ShownTable(NamedTuple):
 
 
 def show_table(table: Table) -> ShownTable:
-    """Round a table's numbers as a reader needs them and name its columns in words."""
-    rows = table.rows
-    columns = [(name_column(name), pd.api.types.is_numeric_dtype(rows[name])) for name in rows]
-    cells = [_show_column(rows[name]) for name in rows]
+    """Round a table's numbers as a reader needs them and name its columns in words.
+
+    The columns `x_low` and `x_high` stand in the cells of `x`, as in `0.71 (0.58 to 0.82)`.
+    """
+    rows, names = table.rows, _without_ends(table.rows)
+    columns = [(name_column(name), pd.api.types.is_numeric_dtype(rows[name])) for name in names]
+    cells = [_show_with_ends(rows, name) for name in names]
     return ShownTable(*table[:3], columns, [list(row) for row in zip(*cells, strict=True)])
+
+
+def as_markdown(table: Table, results: Results) -> str:
+    """Return the table as Markdown: its title, rows rounded to four digits, note and origin."""
+    names = _without_ends(table.rows)
+    rows = table.rows[names].astype(object).where(table.rows[names].notna(), None)
+    for name in _with_ends(table.rows):
+        parts = zip(*(table.rows[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
+        rows[name] = [_join(*(f"{part:.4g}" for part in cell)) for cell in parts]
+    rows = rows.rename(columns=lambda name: name.replace("_", " "))
+    body = rows.to_markdown(index=False, floatfmt=".4g", missingval="n/a")
+    origin = f"Run `{results.run_name}`, data {results.data_hash}."
+    return f"**{table.title}**\n\n{body}\n\n{table.note} {origin}\n"
+
+
+def _with_ends(rows: pd.DataFrame) -> list[str]:
+    """Return the columns whose interval stands in two others."""
+    return [name for name in rows if {f"{name}_low", f"{name}_high"} <= set(rows)]
+
+
+def _without_ends(rows: pd.DataFrame) -> list[str]:
+    ends = {f"{name}{end}" for name in _with_ends(rows) for end in ("_low", "_high")}
+    return [name for name in rows if name not in ends]
+
+
+def _join(value: str, low: str, high: str) -> str:
+    """Put a number and its interval into one cell; `nan` is no number."""
+    if value in ("nan", "n/a"):
+        return "n/a"
+    return value if low in ("nan", "n/a") else f"{value} ({low} to {high})"
+
+
+def _show_with_ends(rows: pd.DataFrame, name: str) -> list[str]:
+    if name not in _with_ends(rows):
+        return _show_column(rows[name])
+    # Rounded as one column, so that value and ends have as many digits.
+    three = pd.concat([rows[f"{name}{end}"] for end in ("", "_low", "_high")], ignore_index=True)
+    shown = _show_column(three.astype(float))
+    return [_join(*shown[place :: len(rows)]) for place in range(len(rows))]
 
 
 def name_column(name: str) -> str:

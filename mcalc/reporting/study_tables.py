@@ -6,17 +6,23 @@ from typing import NamedTuple
 import pandas as pd
 
 from mcalc.records import SUBSETS, TRAINED_AS
+from mcalc.reporting.measured import MEASURES, count_patients, measure, measure_accuracy
 from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
 from mcalc.reporting.truth_bench import pivot, summarise
 
 TRAINING_COLUMNS = (
     *("protocol", "test", "batch_size", "lr_min", "lr_max", "epochs"),
-    *("train_loss", "valid_loss", "error_rate", "accuracy"),
+    *("train_loss", "valid_loss", "error_rate", "accuracy", "accuracy_low", "accuracy_high"),
+    *("images", "patients"),
 )
 MEASURE_COLUMNS = (
-    *("protocol", "network", "test", "positive_class"),
+    *("protocol", "network", "test", "images", "patients", "positive_class"),
     *("true_positives", "false_positives", "false_negatives", "true_negatives"),
-    *("recall", "precision", "specificity", "accuracy", "f1", "mcc", "auc"),
+    *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")),
+)
+INTERVALS = (
+    "In brackets 95% intervals over patients, all of whose images count as one draw; none where "
+    "patients are too few or all alike."
 )
 SCORE_COLUMNS = ["mse", "psnr", "ssim", "contrast_retention"]
 
@@ -51,15 +57,6 @@ def make_tables(results: Results) -> Iterator[Table]:
     yield _measures(results)
     yield _cleaning(results)
     yield from _truth(results)
-
-
-def as_markdown(table: Table, results: Results) -> str:
-    """Return the table as Markdown: its title, rows rounded to four digits, note and origin."""
-    rows = table.rows.rename(columns=lambda name: name.replace("_", " "))
-    rows = rows.astype(object).where(rows.notna(), None)
-    body = rows.to_markdown(index=False, floatfmt=".4g", missingval="n/a")
-    origin = f"Run `{results.run_name}`, data {results.data_hash}."
-    return f"**{table.title}**\n\n{body}\n\n{table.note} {origin}\n"
 
 
 def _rotation(results: Results) -> Table:
@@ -128,28 +125,50 @@ def _training(results: Results, network: str) -> Table:
     runs = results.pooled_runs
     trained = runs["protocol"].isin(results.trained_protocols)
     rows = runs[trained & (runs["network"] == network)]
-    rows = rows.sort_values(["protocol", "test"])
+    measured = [_measure_accuracy(results, row) for _, row in rows.iterrows()]
+    rows = pd.concat([rows, pd.DataFrame(measured, index=rows.index)], axis="columns")
     number = TRAINING_TABLES[network]
     return Table(
         f"table{number}_{network}",
         f"Table {number}. Training results of {NETWORK_NAMES[network]}",
         "Losses of the last epoch; error rate and accuracy on the validation images, or on "
-        "the test images of protocols that keep some.",
+        f"the test images of protocols that keep some. {INTERVALS}",
         rows[list(TRAINING_COLUMNS)],
     )
 
 
 def _measures(results: Results) -> Table:
     best = results.best_runs
+    measured = [_measure(results, row) for _, row in best.iterrows()]
+    best = best.drop(columns=list(MEASURES)).join(pd.DataFrame(measured))
     return Table(
         "table9",
         "Table 9. Measures of each network's best test",
         f"Positive class: {best['positive_class'].iloc[0]}. The best test was chosen on the images "
-        "it is measured on, as in the study, which flatters it."
-        + _say_of_test_images(results)
-        + _warn_of_a_mistake(results),
+        "it is measured on, as in the study, which flatters it. The AUC is of all folds' answers "
+        f"together. {INTERVALS}" + _say_of_test_images(results) + _warn_of_a_mistake(results),
         best[list(MEASURE_COLUMNS)],
     )
+
+
+def _measure_accuracy(results: Results, row: pd.Series) -> dict:
+    predictions = results.test_predictions(row)
+    _, low, high = measure_accuracy(predictions)
+    return {"accuracy_low": low, "accuracy_high": high} | _count(predictions)
+
+
+def _measure(results: Results, row: pd.Series) -> dict:
+    predictions = results.best_predictions(row)
+    found = measure(predictions, row["positive_class"])
+    return _count(predictions) | {
+        f"{name}{end}": number
+        for name, interval in found.items()
+        for end, number in zip(("", "_low", "_high"), interval, strict=True)
+    }
+
+
+def _count(predictions: pd.DataFrame) -> dict:
+    return {"images": len(predictions), "patients": count_patients(predictions)}
 
 
 def _say_of_test_images(results: Results) -> str:
@@ -200,6 +219,6 @@ def _truth(results: Results) -> Iterator[Table]:
         f"Means over {scores['crop'].nunique()} made-up crops with 95% intervals (bootstrap over "
         "crops); none: no filter at all; best: the highest mean."
     )
-    for measure, (title, digits, more) in TRUTH_MEASURES.items():
-        name = f"truth_{measure.removesuffix('_left')}"
-        yield Table(name, title, f"{note} {more}".strip(), pivot(summary, measure, digits))
+    for column, (title, digits, more) in TRUTH_MEASURES.items():
+        name = f"truth_{column.removesuffix('_left')}"
+        yield Table(name, title, f"{note} {more}".strip(), pivot(summary, column, digits))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mcalc.files import whole_file, write_text
 from mcalc.reporting.results import Results
-from mcalc.reporting.study_tables import as_markdown, make_tables
+from mcalc.reporting.shown_tables import as_markdown
+from mcalc.reporting.study_tables import make_tables
 
 
 def write_tables(results: str | os.PathLike, *, run_name: str, tables: str | os.PathLike) -> str:

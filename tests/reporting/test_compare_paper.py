@@ -34,8 +34,36 @@ def real(folder: Path, **changes) -> pd.DataFrame:
     size, low, high, epochs = SETTINGS[0]
     setting = {"batch_size": size, "lr_min": low, "lr_max": high, "epochs": epochs}
     runs.assign(**setting | changes).to_csv(folder / "evaluation/paper.csv", index=False)
+    if "true_positives" in changes:
+        write_answers(card.with_name("predictions.csv"), **changes)
     compare_paper(folder, run_name="x", comparison=folder / "paper.csv")
     return read(folder)
+
+
+def write_answers(path: Path, *, positive_class: str, **counts) -> None:
+    """Write predictions that give these counts, each of a patient of its own."""
+    positive = records.LABELS.index(positive_class)
+    rows = []
+    for name in ("true_positives", "false_positives", "false_negatives", "true_negatives"):
+        predicted = positive if name.endswith("positives") else 1 - positive
+        label = predicted if name.startswith("true") else 1 - predicted
+        # Named by what they are, whichever class counts as positive.
+        name_of = f"{records.LABELS[label]}_{records.LABELS[predicted]}"
+        for number in range(counts[name]):
+            rows.append(
+                {
+                    "image_id": f"{name_of}{number}_r0",
+                    "roi_id": f"{name_of}{number}",
+                    "patient_id": f"P_{name_of}{number}",
+                    "quarter_turns": 0,
+                    "label": records.LABELS[label],
+                    "subset": "valid",
+                    "probability_malignant": (0.2, 0.8)[predicted],
+                    "predicted": records.LABELS[predicted],
+                    "loss": 0.5,
+                }
+            )
+    records.write(rows, path, records.PREDICTIONS)
 
 
 def test_every_printed_cell_of_tables_2_to_9_is_there_once(usual_run):

@@ -200,7 +200,7 @@ def test_figure5_shades_the_epochs_of_the_head_alone(usual):
     panel = figure5(usual).axes[0]
     assert [patch.get_x() + patch.get_width() for patch in panel.patches] == [1.5]
     assert panel.get_title() == "VGG16\ntest " + str(
-        usual.best_runs.query("protocol == 'paper' and network == 'vgg16'")["test"].iloc[0]
+        usual.best_runs.query("protocol == 'patient' and network == 'vgg16'")["test"].iloc[0]
     )
     training, validation = panel.lines
     np.testing.assert_allclose(training.get_ydata(), [0.8, 0.4, 0.8 / 3, 0.2])

@@ -59,7 +59,7 @@ def test_a_run_of_one_fold_is_pooled_to_itself(folded):
 
 def test_the_best_run_is_measured_on_every_fold(folded):
     best = folded.best_runs.set_index("protocol")
-    assert list(best.index) == ["nested", "paper", "patient"]
+    assert list(best.index) == ["nested", "patient", "paper"]
     counts = ["true_positives", "false_positives", "false_negatives", "true_negatives"]
     # A fold of paper evaluates a turn of all eight ROIs, the others four turns of two ROIs.
     assert best[counts].sum(axis=1).to_dict() == dict.fromkeys(best.index, 8 * FOLDS)

@@ -1,4 +1,5 @@
 import base64
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -132,19 +133,46 @@ def test_every_table_stands_in_the_report_with_all_its_cells(page, usual_run):
     assert len(tables) >= 7
     for table in tables:
         head, *rows = page.tables[table.name]
-        assert len(head) == len(table.rows.columns)
-        assert len(rows) == len(table.rows)
-        for cells, (_, row) in zip(rows, table.rows.iterrows(), strict=True):
-            for cell, value in zip(cells, row, strict=True):
-                if isinstance(value, float) and not np.isnan(value):
-                    assert float(cell) == pytest.approx(value, rel=0.06, abs=6e-4)
-                else:
+        ends = [name for name in table.rows if name.endswith(("_low", "_high"))]
+        told = table.rows.drop(columns=ends)
+        assert len(head) == len(told.columns)
+        assert len(rows) == len(told)
+        for cells, (_, row), (_, whole) in zip(
+            rows, told.iterrows(), table.rows.iterrows(), strict=True
+        ):
+            for cell, (name, value) in zip(cells, row.items(), strict=True):
+                if not isinstance(value, float) or np.isnan(value):
                     assert cell == ("n/a" if pd.isna(value) else str(value))
+                    continue
+                numbers = [value, whole.get(f"{name}_low"), whole.get(f"{name}_high")]
+                numbers = [number for number in numbers if number is not None]
+                numbers = numbers[:1] if np.isnan(numbers[-1]) else numbers
+                shown = [float(text) for text in re.findall(r"-?[\d.]+(?:e-?\d+)?", cell)]
+                assert shown == pytest.approx(numbers, rel=0.06, abs=6e-4)
+
+
+def test_every_measure_on_images_has_its_interval_its_patients_and_its_protocol(usual_run):
+    tables = {table.name: table.rows for table in make_tables(Results(usual_run, "usual"))}
+    for name in ("table5_vgg16", "table6_resnet34", "table9"):
+        assert {"protocol", "patients", "images"} <= set(tables[name])
+        assert (tables[name]["patients"] > 0).all()
+    measured = ("recall", "precision", "specificity", "accuracy", "f1", "mcc", "auc")
+    best = tables["table9"]
+    of_paper = best[best["protocol"] == "paper"]
+    for measure in measured:
+        known = of_paper.dropna(subset=[f"{measure}_low"])
+        assert len(known) > 0
+        assert (known[f"{measure}_low"] <= known[measure]).all()
+        assert (known[measure] <= known[f"{measure}_high"]).all()
+    # The patient protocol validates one patient here: no interval can be had, and none is told.
+    alone = best[best["protocol"] == "patient"]
+    assert set(alone["patients"]) == {1}
+    assert alone[[f"{measure}_low" for measure in measured]].isna().all(axis=None)
 
 
 def test_numbers_are_set_to_the_right(page):
     assert "accuracy" in page.number_cells
-    assert page.tables["table9"][1][7] in page.number_cells
+    assert page.tables["table9"][1][9] in page.number_cells
     assert "paper" not in page.number_cells
 
 
@@ -209,6 +237,12 @@ def test_rois_are_counted_by_label_and_view(page):
         ["both", "8", "4", "4", "4"],
     ]
     assert "8 ROIs (regions of interest: crops around a finding) of 4 patients" in page.text
+
+
+def test_the_protocol_that_keeps_patients_apart_is_told_before_the_papers(page):
+    assert page.text.index("It does not leak") < page.text.index("It leaks")
+    assert [row[0] for row in page.tables["table9"][1:]] == ["patient"] * 2 + ["paper"] * 2
+    assert "patient, paper" in page.text.replace(" and ", ", ")
 
 
 def test_protocols_are_compared_by_what_they_share(page):
