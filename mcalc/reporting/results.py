@@ -95,6 +95,11 @@ class Results:
         }
 
     @cached_property
+    def overlap(self) -> pd.DataFrame:
+        """What evaluated images share with training, by protocol and fold (OVERLAP)."""
+        return records.read(self.folder / "overlap.csv", records.OVERLAP)
+
+    @cached_property
     def runs(self) -> pd.DataFrame:
         """One row a training run (RUNS), all protocols."""
         return records.read_all(self._paths("evaluation/*.csv"), records.RUNS)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mcalc.records import SUBSETS, TRAINED_AS
+from mcalc.records import OVERLAPS, SUBSETS, TRAINED_AS
 from mcalc.reporting.measured import MEASURES, count_patients, measure, measure_accuracy
 from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
 from mcalc.reporting.truth_bench import pivot, summarise
@@ -55,6 +55,7 @@ def make_tables(results: Results) -> Iterator[Table]:
     for network in results.networks:
         yield _training(results, network)
     yield _measures(results)
+    yield _overlap(results)
     yield _cleaning(results)
     yield from _truth(results)
 
@@ -188,6 +189,28 @@ def _warn_of_a_mistake(results: Results) -> str:
         "are measured on images split anew, most of which they have been trained on."
         for protocol, trained in TRAINED_AS.items()
         if protocol in results.protocols
+    )
+
+
+def _overlap(results: Results) -> Table:
+    counts = results.overlap.groupby(["protocol", "overlap"])[["shared", "evaluated"]].sum()
+    # Of no image known, such as the breast without a side: n/a, not 0.
+    shares = (counts["shared"] / counts["evaluated"].where(counts["evaluated"] > 0)).unstack()
+    rows = []
+    for protocol in results.protocols:
+        measured = pd.concat([rows for _, rows in results.sides(protocol)])
+        counted = {"images": len(measured), "patients": count_patients(measured)}
+        shared = {f"same_{name}": shares.loc[protocol, name] for name in OVERLAPS[1:-1]}
+        first, last = OVERLAPS[0], OVERLAPS[-1]
+        shared = {first: shares.loc[protocol, first]} | shared | {last: shares.loc[protocol, last]}
+        rows.append({"protocol": protocol} | counted | shared)
+    return Table(
+        "overlap",
+        "What the images that measure share with the images that trained, by protocol",
+        "Share of the measured images with another turn of the same ROI, the same ROI, lesion, "
+        "breast or patient, or a ROI that looks alike, among those that trained. Counted, not "
+        "estimated: so without intervals. Above 0 a network may know an image again.",
+        pd.DataFrame(rows),
     )
 
 

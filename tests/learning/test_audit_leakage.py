@@ -48,6 +48,7 @@ def data(tmp_path_factory):
     rows = [catalog_row(number, number // 2) for number in range(2 * PATIENTS)]
     records.write(rows, folder / "catalog.csv", records.CATALOG)
     records.write([], folder / "rejected.csv", records.REJECTED)
+    (folder / "0").mkdir()
     draw = np.random.default_rng(2)
     for number in range(2 * PATIENTS):
         spread, grey = draw.uniform(10, 60), draw.uniform(60, 190)
@@ -128,6 +129,7 @@ def test_rois_that_were_set_aside_take_no_part(data, tmp_path):
 
 
 def test_images_that_are_all_alike_are_refused(data, tmp_path):
+    (tmp_path / "0").mkdir()
     for number in range(2 * PATIENTS):
         write_png(tmp_path / f"0/roi{number}.png", np.full((32, 32), 9, np.uint8))
     with pytest.raises(DataError, match="All ROIs have the same grey levels"):
@@ -163,6 +165,7 @@ def test_a_network_is_trained_as_its_card_says(data, tmp_path):
     }
     card = {"settings": settings, "augmentation": {"flip": False, "max_rotate": 0.0}}
     (tmp_path / "run.json").write_text(json.dumps(card))
+    (tmp_path / "0").mkdir()
     for number in range(2 * PATIENTS):
         image = cv2.imread(str(data / f"0/roi{number}.png"), cv2.IMREAD_GRAYSCALE)
         write_png(tmp_path / f"0/roi{number}.png", cv2.resize(image, (64, 64)))

@@ -9,6 +9,7 @@ import pytest
 
 from mcalc import records
 from mcalc.evaluation.evaluate import evaluate_runs
+from mcalc.evaluation.overlap import write_overlap
 from mcalc.images.choose_filter import choose_filter
 from mcalc.images.compare_filters import compare_filters
 from mcalc.images.enhance import enhance_shard
@@ -93,6 +94,12 @@ def write_protocols(
                 _write_training(run, split, protocol, network, test, network == one_answer)
                 runs.append(run)
         evaluate_runs(runs, results=folder / f"evaluation/{protocol}.csv")
+    write_overlap(
+        sorted(folder.glob("splits/*.csv")),
+        catalog=folder / "catalog.csv",
+        overlap=folder / "overlap.csv",
+        images=sorted(folder.glob("images/enhanced/*")),
+    )
 
 
 @pytest.fixture

@@ -245,6 +245,16 @@ def test_the_protocol_that_keeps_patients_apart_is_told_before_the_papers(page):
     assert "patient, paper" in page.text.replace(" and ", ", ")
 
 
+def test_the_overlap_stands_beside_the_results(page, usual_run):
+    tables = {table.name: table.rows for table in make_tables(Results(usual_run, "usual"))}
+    shares = tables["overlap"].set_index("protocol")
+    assert list(shares.index) == ["patient", "paper"]
+    assert tuple(shares.loc["paper", ["rotated_sibling", "same_roi", "same_patient"]]) == (1, 1, 1)
+    assert tuple(shares.loc["patient", ["rotated_sibling", "same_patient"]]) == (0, 0)
+    assert shares["patients"].to_dict() == {"patient": 1, "paper": 4}
+    assert page.tables["overlap"][0][:3] == ["protocol", "images", "patients"]
+
+
 def test_protocols_are_compared_by_what_they_share(page):
     text = page.text
     assert "8 images of 8 ROIs and 4 patients validate. It leaks: all these ROIs" in text

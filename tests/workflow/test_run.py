@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-STUDY_TABLES = ("table2", "table3", "table4", "table7_alexnet", "table9", "cleaning")
+STUDY_TABLES = ("table2", "table3", "table4", "table7_alexnet", "table9", "overlap", "cleaning")
 STUDY_TABLES += ("truth_psnr", "truth_ssim", "truth_contrast")
 FIGURES = ("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6", "top_losses")
 

@@ -472,6 +472,7 @@ def get_results():
         *expand(f"{folder}/filters/{{shard}}.csv", shard=SHARDS),
         f"{folder}/filters/truth.csv",
         f"{folder}/filters/choice.json",
+        f"{folder}/overlap.csv",
         *expand(f"{folder}/splits/{{protocol}}.csv", protocol=PROTOCOLS),
         *expand(f"{folder}/evaluation/{{protocol}}.csv", protocol=PROTOCOLS),
         *expand(
@@ -486,7 +487,7 @@ def get_results():
 def get_tables(format):
     training = [f"table{TRAINING_TABLES[network]}_{network}" for network in NETWORKS]
     truth = ["truth_psnr", "truth_ssim", "truth_contrast"]
-    study = ["table2", "table3", "table4", *training, "table9"]
+    study = ["table2", "table3", "table4", *training, "table9", "overlap"]
     names = [*study, "cleaning", *truth]
     return [f"results/{RUN}/tables/{name}.{format}" for name in names]
 
