@@ -1,6 +1,9 @@
 """What images may have in common: a ROI, a lesion, a breast, a patient, a published part."""
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from mcalc.errors import DataError
 
@@ -9,6 +12,9 @@ NOUNS = {"image_id": "images", "roi_id": "ROIs", "lesion": "lesions", "patient_i
 
 LESION = ["patient_id", "laterality", "abnormality_id"]
 BREAST = ["patient_id", "laterality"]
+
+# Where a ROI's pixels are: two rows that are equal here are one image under two names.
+PLACE = ["sha256", "roi_top", "roi_left", "roi_rows", "roi_columns"]
 
 
 def group_numbers(rows: pd.DataFrame, columns: list[str]) -> pd.Series:
@@ -23,6 +29,25 @@ def group_numbers(rows: pd.DataFrame, columns: list[str]) -> pd.Series:
 def is_known(rows: pd.DataFrame, columns: list[str]) -> pd.Series:
     """Tell which rows have a value in each of `columns`: an empty text or number 0 is none."""
     return pd.concat([~rows[name].isin(("", 0)) for name in columns], axis=1).all(axis=1)
+
+
+def joined_groups(images: pd.DataFrame, together: str) -> pd.Series:
+    """Return the column `together`, groups that hold one and the same image taken for one.
+
+    An image file that is listed under two ROIs, lesions or patients would otherwise stand on both
+    sides, and be known again. A joined group has the smallest name of its parts. Rows without the
+    columns of PLACE, as tables alone have them, are returned as they are.
+    """
+    if together == "image_id" or not set(PLACE) <= set(images):
+        return images[together]
+    names, group = np.unique(images[together], return_inverse=True)
+    image = group_numbers(images, PLACE).to_numpy()
+    # Groups and images as one graph with an edge a row: what hangs together is one group.
+    size = len(names) + image.max() + 1
+    edges = coo_array((np.ones(len(images)), (group, len(names) + image)), shape=(size, size))
+    _, part = connected_components(edges, directed=False)
+    first = pd.Series(names).groupby(part[: len(names)]).first()
+    return pd.Series(first.loc[part[group]].to_numpy(), index=images.index, name=together)
 
 
 def check_known(images: pd.DataFrame, together: str, protocol: str) -> None:

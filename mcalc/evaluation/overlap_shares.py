@@ -7,10 +7,7 @@ import pandas as pd
 
 from mcalc import records
 from mcalc.errors import UsageError
-from mcalc.evaluation.groups import BREAST, LESION, group_numbers, is_known
-
-# Where a ROI's pixels are: two rows that are equal here are one image under two names.
-PLACE = ["sha256", "roi_top", "roi_left", "roi_rows", "roi_columns"]
+from mcalc.evaluation.groups import BREAST, LESION, PLACE, group_numbers, is_known
 
 # How each overlap is found: the columns of the catalog that are equal.
 COLUMNS = {"lesion": LESION, "breast": BREAST, "patient": ["patient_id"]}

@@ -8,11 +8,13 @@ import pandas as pd
 from mcalc.errors import DataError, UsageError
 from mcalc.evaluation.groups import (
     LESION,
+    PLACE,
     check_apart,
     check_collection,
     check_known,
     check_official,
     group_numbers,
+    joined_groups,
 )
 from mcalc.evaluation.parts import hold_out, k_parts
 from mcalc.records import LABELS
@@ -76,7 +78,8 @@ def rotated_images(rois: pd.DataFrame) -> pd.DataFrame:
     Nothing is rotated here: a quarter turn is a column, applied without loss when an image is
     loaded. Of the catalog's columns those are kept that a protocol may ask for.
     """
-    images = rois[ASKED].merge(pd.DataFrame({"quarter_turns": QUARTER_TURNS}), how="cross")
+    columns = [*ASKED, *(name for name in PLACE if name in rois)]
+    images = rois[columns].merge(pd.DataFrame({"quarter_turns": QUARTER_TURNS}), how="cross")
     images["image_id"] = images["roi_id"] + "_r" + images["quarter_turns"].astype(str)
     return images
 
@@ -90,6 +93,9 @@ def split_images(
     seed: int = 1,
 ) -> pd.DataFrame:
     """Return `images` with the columns `fold` and `subset`, once for each fold.
+
+    One and the same image under two ROIs, lesions or patients (`groups.joined_groups`) makes of
+    these one group.
 
     Parameters
     ----------
@@ -119,6 +125,7 @@ def split_images(
         raise DataError("Fewer than two classes are left to split; look into the rejected tables.")
     check_known(images, rule.together, protocol)
     images = images.assign(lesion=group_numbers(images, LESION))
+    kept, images = images, images.assign(**{rule.together: joined_groups(images, rule.together)})
     seed += rule.later
     if rule.test == "official":
         sides = [_official_sides(images, protocol, valid_fraction, seed)]
@@ -130,7 +137,7 @@ def split_images(
         sides = [np.where(part, evaluated, "train") for part in parts]
         if rule.test:
             sides = [_with_valid(images, side, rule, valid_fraction, seed) for side in sides]
-    tables = [images.assign(fold=fold, subset=subset) for fold, subset in enumerate(sides)]
+    tables = [kept.assign(fold=fold, subset=subset) for fold, subset in enumerate(sides)]
     tables = [table[table["subset"] != ""] for table in tables]
     for table in tables:
         _check_classes(table, protocol, len(tables))

@@ -5,6 +5,7 @@ import os
 import pandas as pd
 
 from mcalc import records
+from mcalc.evaluation.groups import NOUNS, joined_groups
 from mcalc.evaluation.protocols import PROTOCOLS, rotated_images, split_images
 
 
@@ -78,6 +79,12 @@ def _explained(table: pd.DataFrame, images: pd.DataFrame, protocol: str, folds: 
     text = ""
     if PROTOCOLS[protocol].test == "official" and folds > 1:
         text += f"; one fold, not {folds}, since the published parts are a hold-out"
+    together = PROTOCOLS[protocol].together
+    if together in images:
+        names = images[together].groupby(joined_groups(images, together)).nunique()
+        if (names > 1).any():
+            shared = names[names > 1].sum()
+            text += f"; {shared} {NOUNS[together]} share an image file and stand on one side"
     dropped = images[~images["roi_id"].isin(table["roi_id"])]
     if len(dropped):
         text += (

@@ -266,6 +266,55 @@ def test_a_nested_test_patient_neither_trains_nor_validates_in_its_fold():
         assert (rows["subset"] == "valid").sum() == pytest.approx(0.2 * 0.75 * 480, rel=0.35)
 
 
+PLACES = ["roi_top", "roi_left", "roi_rows", "roi_columns"]
+
+
+def with_files(table: pd.DataFrame, same: list[tuple[int, int]]) -> pd.DataFrame:
+    """Return the table with a file for each ROI, but one for each pair of row numbers."""
+    files = [f"file{number}" for number in range(len(table))]
+    for first, second in same:
+        files[second] = files[first]
+    return table.assign(sha256=files, **dict.fromkeys(PLACES, np.nan))
+
+
+@pytest.mark.parametrize("protocol", [name for name in TOGETHER if TOGETHER[name] != "image_id"])
+@pytest.mark.parametrize("folds", [1, 4])
+def test_one_image_under_two_patients_stands_on_one_side(protocol, folds):
+    """Rows 0 and 11 are one image, and rows 10 and 12: patients 0, 5 and 6 hang together.
+
+    All three are in the published test table, so that no published part must be broken.
+    """
+    folds = 2 if (protocol, folds) == ("nested", 1) else folds
+    table = rois(120)
+    pairs = [(0, 11), (10, 12)]
+    table = with_files(table, pairs)
+    for seed in range(5):
+        made = split(table, protocol, folds=folds, seed=seed)
+        for _, rows in made.groupby("fold"):
+            sides = rows.drop_duplicates("roi_id").set_index("roi_id")["subset"]
+            for first, second in pairs:
+                ids = table["roi_id"].iloc[[first, second]]
+                assert sides.reindex(ids).nunique(dropna=False) == 1
+            if TOGETHER[protocol] == "patient_id":
+                linked = rows[rows["patient_id"].isin(["P_0", "P_5", "P_6"])]
+                assert linked["subset"].nunique() == 1
+
+
+def test_two_places_of_one_file_are_two_images():
+    table = with_files(rois(60), [(0, 11)]).assign(roi_top=range(120))
+    pd.testing.assert_frame_equal(split(table, "patient")[SHOWN], split(rois(60), "patient")[SHOWN])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_file_for_each_roi_changes_no_split(protocol):
+    """So that splits of before stay as they are."""
+    made = split(with_files(rois(60), []), protocol, folds=3)
+    pd.testing.assert_frame_equal(made[SHOWN], split(rois(60), protocol, folds=3)[SHOWN])
+
+
+SHOWN = ["image_id", "patient_id", "fold", "subset"]
+
+
 def test_image_keeps_turns_together_and_parts_views():
     made = split(rois(60), "image")
     of_lesion = made.groupby("lesion")["subset"].nunique()
@@ -318,7 +367,7 @@ def test_a_missing_mass_table_is_said_by_the_strict_protocol_alone(shared_data, 
 @pytest.mark.slow
 def test_the_stage_says_what_it_did_otherwise(tmp_path, real):
     empty = dict.fromkeys(("mask", "mammogram"), "")
-    catalog = real.assign(dataset="cbis_ddsm", source="a", sha256="b", shard=0, **empty)
+    catalog = real.assign(dataset="cbis_ddsm", source="a", sha256=real["roi_id"], shard=0, **empty)
     records.write(catalog, tmp_path / "catalog.csv", records.CATALOG)
     options = {"rejected": [], "split": tmp_path / "split.csv", "folds": 5}
     said = write_split(tmp_path / "catalog.csv", protocol="official_strict", **options)

@@ -30,7 +30,7 @@ def catalog_rows(patients: int = 40, rois=lambda patient: 1 + patient % 3) -> li
             "source": "a.dcm",
             "mask": "",
             "mammogram": "",
-            "sha256": "0" * 16,
+            "sha256": f"{patient}_{number}",
             "shard": 0,
             "breast_density": 2,
             "calc_type": "",
@@ -254,6 +254,20 @@ def test_patient_comes_close_to_the_share_where_patients_have_many_rois(tmp_path
     rows = catalog_rows(150, rois=lambda patient: 24 if patient == 7 else 1 + patient % 5)
     table = split(tmp_path, rows, "patient", valid_fraction=0.2)
     assert (table["subset"] == "valid").mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_patients_who_share_an_image_file_stand_on_one_side_and_are_counted(tmp_path):
+    rows = catalog_rows()
+    rows[5]["sha256"] = rows[0]["sha256"]
+    names = {rows[0]["patient_id"], rows[5]["patient_id"]}
+    assert len(names) == 2
+    for seed in range(6):
+        table = split(tmp_path, rows, "patient", seed=seed)
+        assert table[table["patient_id"].isin(names)]["subset"].nunique() == 1
+    said = write_split(
+        tmp_path / "catalog.csv", rejected=[], protocol="patient", split=tmp_path / "split.csv"
+    )
+    assert said.endswith("; 2 patients share an image file and stand on one side")
 
 
 def test_few_patients_are_split_nearly_as_asked(tmp_path):
