@@ -151,12 +151,13 @@ def _compare_sides(results: Results, protocol: str) -> dict:
         for name in ("image_id", "roi_id", "patient_id")
     }
     best = results.best_runs[results.best_runs["protocol"] == protocol]
-    first = best.sort_values(["error_rate", "valid_loss", "test"]).iloc[0]
+    first = results.first_run(protocol)
     rois = valid["roi_id"].nunique()
     return {
         "name": protocol,
         "images": len(valid),
         "trained_as": TRAINED_AS.get(protocol),
+        "tested": protocol in results.tested_protocols,
         "shared_images": len(shared["image_id"]),
         "rois": rois,
         "patients": count_patients(valid),

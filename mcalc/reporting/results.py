@@ -178,6 +178,21 @@ class Results:
         """
         return _in_order(pool_folds(self.chosen_runs, ["protocol", "network"]))
 
+    def first_run(self, protocol: str) -> pd.Series:
+        """Return the row of `best_runs` that is the best of a protocol.
+
+        Where the protocol keeps test images it is the one with the lowest mean error rate on
+        validation images, so that nothing is chosen by what it is measured on.
+        """
+        best = self.best_runs[self.best_runs["protocol"] == protocol]
+        if protocol in self.tested_protocols:
+            chosen = self.chosen_runs[self.chosen_runs["protocol"] == protocol]
+            errors = chosen.apply(self._valid_error, axis="columns")
+            best = best.assign(choice=best["network"].map(errors.groupby(chosen["network"]).mean()))
+        else:
+            best = best.assign(choice=best["error_rate"])
+        return best.sort_values(["choice", "valid_loss", "test"]).iloc[0].drop("choice")
+
     def best_predictions(self, row: pd.Series) -> pd.DataFrame:
         """Return what a row of `best_runs` was measured on (PREDICTIONS), folds pooled."""
         return self._measured_rows(self.chosen_runs, row, ["protocol", "network"])

@@ -8,6 +8,7 @@ import pytest
 
 from mcalc import records
 from mcalc.errors import DataError
+from mcalc.evaluation.evaluate import evaluate_runs
 from mcalc.reporting.report import write_report
 from mcalc.reporting.results import Results
 from mcalc.reporting.shown_tables import show_table
@@ -262,6 +263,29 @@ def test_protocols_are_compared_by_what_they_share(page):
     assert "under paper a single ROI weighs 12.5% of the result" in text
     assert "under patient a single ROI weighs 50.0% of the result" in text
     assert "chosen on the same validation images" in text
+
+
+def test_a_protocol_with_test_images_names_the_network_that_validation_chose(make_run):
+    """The better network on test images is the worse one on validation images."""
+    folder = make_run(networks=("vgg16", "resnet34"), protocols=("nested", "paper"))
+    for network, valid, tested in (("vgg16", True, False), ("resnet34", False, True)):
+        (run,) = folder.glob(f"runs/nested/{network}/test*/fold0")
+        path = run / "predictions.csv"
+        rows = records.read(path, records.PREDICTIONS)
+        right = rows["subset"].map({"valid": valid, "test": tested})
+        other = rows["label"].map({"benign": "malignant", "malignant": "benign"})
+        rows["predicted"] = rows["label"].where(right, other)
+        rows["probability_malignant"] = (rows["predicted"] == "malignant").astype(float)
+        records.write(rows, path, records.PREDICTIONS)
+    runs = sorted(folder.glob("runs/nested/*/test*/fold0"))
+    evaluate_runs(runs, results=folder / "evaluation/nested.csv")
+    text = Page(read_report(folder)).text
+    assert "8 images of 2 ROIs and 1 patient test." in text
+    assert (
+        "The best run by validation images, VGG16 (test 1), is right on 0.0% of the images" in text
+    )
+    assert "Under nested each network's best test was chosen on validation images" in text
+    assert "Under the others each network's best test was chosen on the same" in text
 
 
 def test_a_second_split_is_called_a_mistake_and_has_no_training_of_its_own(make_run):
