@@ -128,6 +128,7 @@ def _network(card: Path, pixels: dict[str, np.ndarray], device: str, threads: in
     from mcalc.learning.batches import Augmentation
     from mcalc.learning.fitting import Settings, fit_network
     from mcalc.learning.inference import find_device, predict_images
+    from mcalc.learning.networks import load_weights
 
     torch.set_num_threads(threads)
     found = find_device(device)
@@ -138,12 +139,14 @@ def _network(card: Path, pixels: dict[str, np.ndarray], device: str, threads: in
         augmentation = Augmentation(**described["augmentation"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{card}: not the card of a run; train it again.") from error
+    weights = load_weights(settings["network"], Settings(**settings).weights)
 
     def ask(rows: pd.DataFrame, seed: int) -> np.ndarray:
         trained = fit_network(
             rows,
             pixels,
             settings=Settings(**settings | {"seed": seed}),
+            weights=weights,
             augmentation=augmentation,
             device=found,
             place=card,

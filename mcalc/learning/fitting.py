@@ -17,7 +17,7 @@ from fastai.torch_core import set_seed
 from mcalc.errors import DataError, UsageError
 from mcalc.learning import fastai1
 from mcalc.learning.batches import Augmentation, make_batches
-from mcalc.learning.networks import RECIPES, build_learner, load_weights
+from mcalc.learning.networks import RECIPES, build_learner
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def fit_network(
     pixels: dict[str, np.ndarray],
     *,
     settings: Settings,
+    weights: dict[str, torch.Tensor] | None,
     augmentation: Augmentation,
     device: torch.device,
     place: str | os.PathLike,
@@ -100,6 +101,8 @@ def fit_network(
         By ROI id, (size, size), uint8.
     settings : Settings
         Its `protocol`, `test` and `fold` only name the run.
+    weights : dict of Tensor or None
+        What `networks.load_weights` returns for its `network` and `weights`.
     augmentation : Augmentation
     device : torch.device
     place : path
@@ -108,11 +111,9 @@ def fit_network(
     Raises
     ------
     DataError
-        If the weights cannot be had, the batches are larger than the training images, or the loss
-        is no number any more.
+        If the batches are larger than the training images, or the loss is no number any more.
     """
     set_seed(settings.seed, reproducible=True)
-    weights = load_weights(settings.network, settings.weights)
     batches = make_batches(
         rows,
         pixels,

@@ -17,6 +17,7 @@ from mcalc.images.shards import load_images
 from mcalc.learning.batches import Augmentation, images_hash
 from mcalc.learning.fitting import Settings, Trained, fit_network
 from mcalc.learning.inference import find_device, predict_images
+from mcalc.learning.networks import load_weights
 
 RECORDED_VERSIONS = ("torch", "torchvision", "fastai", "numpy", "opencv-python-headless")
 
@@ -60,10 +61,17 @@ def train_run(
     """
     chosen = find_device(device)
     torch.set_num_threads(threads)
+    weights = load_weights(settings.network, settings.weights)
     rows = records.read_fold(split, settings.fold)
     pixels = load_images(images, list(rows["roi_id"]))
     trained = fit_network(
-        rows, pixels, settings=settings, augmentation=augmentation, device=chosen, place=run
+        rows,
+        pixels,
+        settings=settings,
+        weights=weights,
+        augmentation=augmentation,
+        device=chosen,
+        place=run,
     )
     predictions = predict_images(trained.learner, rows)
     card = _card(settings, augmentation, rows, pixels) | trained.advice
