@@ -444,6 +444,7 @@ CHOICES = _table(
         "network": _name(),
         "valid_log_loss": _number(0),
         "chosen": pa.Column(bool),
+        "chosen_of_network": pa.Column(bool),
     },
     unique=["fold", "test"],
 )

@@ -18,7 +18,7 @@ SETTING_KEYS = ("protocol", "network", "test", "fold", "batch_size", "lr_min", "
 # Where no test images are kept, what is fitted is fitted on the other four fifths of the patients.
 GROUPS = 5
 
-# The model that is chosen anew in each fold, without a look at the fold's test images.
+# The test that is chosen anew in each fold, without a look at the fold's test images.
 CHOSEN = "chosen_inside"
 
 
@@ -149,8 +149,8 @@ def read_models(
     ]
 
 
-def choose_inside(models: list[Model]) -> tuple[Model | None, list[dict]]:
-    """Return the model that is chosen in each fold by its validation images, and what it was.
+def choose_inside(models: list[Model]) -> tuple[list[Model], list[dict]]:
+    """Return the models that are chosen in each fold by its validation images, and what they were.
 
     In each fold it is the network with the lowest mean log loss on the fold's validation images (of
     equal ones the first test); its answers for the fold's test images are pooled. So the choice of
@@ -158,31 +158,51 @@ def choose_inside(models: list[Model]) -> tuple[Model | None, list[dict]]:
 
     Returns
     -------
-    model : Model or None
-        None where the protocol keeps no test images or has but one network.
+    chosen : list of Model
+        That chosen among all tests (`CHOSEN`), then that of each network among its own, where other
+        networks are there and it has several. Empty where the protocol keeps no test images or has
+        but one test.
     choices : list of dict
         CHOICES rows without the protocol, one a fold and test.
     """
-    networks = [model for model in models if model.kind == "network"]
-    if len(networks) < 2 or not all(model.keeps_test for model in networks):
-        return None, []
-    choices, taken = [], []
-    for fold in sorted(networks[0].rows["fold"].unique()):
-        losses = [_validation_loss(model, fold) for model in networks]
-        best = min(range(len(networks)), key=lambda number: losses[number])
-        rows = networks[best].rows
-        taken.append(rows[rows["fold"] == fold])
-        choices += [
-            {
-                "fold": int(fold),
-                "test": model.test,
-                "network": model.network,
-                "valid_log_loss": loss,
-                "chosen": number == best,
-            }
-            for number, (model, loss) in enumerate(zip(networks, losses, strict=True))
-        ]
-    return Model("chosen", CHOSEN, "", 0, pd.concat(taken, ignore_index=True)), choices
+    tests = [model for model in models if model.kind == "network"]
+    if len(tests) < 2 or not all(model.keeps_test for model in tests):
+        return [], []
+    folds = sorted(tests[0].rows["fold"].unique())
+    losses = {
+        (fold, model.test): _validation_loss(model, fold) for fold in folds for model in tests
+    }
+    networks = list(dict.fromkeys(model.network for model in tests))
+    own = {name: [model for model in tests if model.network == name] for name in networks}
+    taken = {name: _choose(own[name], folds, losses) for name in networks}
+    overall = _choose(tests, folds, losses)
+    chosen = [_pool_chosen(CHOSEN, "", overall)]
+    if len(networks) > 1:
+        several = [name for name in networks if len(own[name]) > 1]
+        chosen += [_pool_chosen(f"chosen_{name}", name, taken[name]) for name in several]
+    choices = [
+        {
+            "fold": int(fold),
+            "test": model.test,
+            "network": model.network,
+            "valid_log_loss": losses[fold, model.test],
+            "chosen": overall[fold] is model,
+            "chosen_of_network": taken[model.network][fold] is model,
+        }
+        for fold in folds
+        for model in tests
+    ]
+    return chosen, choices
+
+
+def _choose(tests: list[Model], folds: list[int], losses: dict) -> dict[int, Model]:
+    """Return by fold the test with the lowest loss on its validation images."""
+    return {fold: min(tests, key=lambda model: losses[fold, model.test]) for fold in folds}
+
+
+def _pool_chosen(name: str, network: str, by_fold: dict[int, Model]) -> Model:
+    rows = [model.rows[model.rows["fold"] == fold] for fold, model in by_fold.items()]
+    return Model("chosen", name, network, 0, pd.concat(rows, ignore_index=True))
 
 
 def _validation_loss(model: Model, fold: int) -> float:

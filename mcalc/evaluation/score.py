@@ -66,7 +66,7 @@ def score_protocol(
     rois = records.read(catalog, records.CATALOG) if catalog else None
     models = read_models(runs, shortcuts, rois, protocol=protocol)
     chosen, choices = choose_inside(models)
-    models += [chosen] if chosen else []
+    models += chosen
     tables = {name: [] for name in TABLES}
     tables["choices"] = choices
     tables["comparisons"] = comparison_rows(models, settings)

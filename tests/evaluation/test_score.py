@@ -283,7 +283,7 @@ def nested(folder: Path) -> list[Path]:
 
 def test_the_test_is_chosen_in_each_fold_without_its_test_images(tmp_path):
     models = read_models(nested(tmp_path), [], None, protocol="patient")
-    chosen, choices = choose_inside(models)
+    (chosen,), choices = choose_inside(models)
     taken = [(row["fold"], row["test"]) for row in choices if row["chosen"]]
     assert taken == [(0, 2), (1, 1)]
     areas = []
@@ -294,6 +294,30 @@ def test_the_test_is_chosen_in_each_fold_without_its_test_images(tmp_path):
     assert areas[0] > max(areas[1:]) + 0.1
     points = operating_rows(chosen, FEW)
     assert {row["chosen_on"] for row in points} == {"valid"}
+
+
+def test_each_network_chooses_among_its_own_tests_too(tmp_path):
+    """A third network of one test is the best of all; the others still choose among their own."""
+    runs = nested(tmp_path)
+    for fold in (0, 1):
+        measured = range(30 * fold, 30 * fold + 30)
+        rows = [predictions(range(60, 90), "valid", 0.6), predictions(measured, "test", 0.6)]
+        runs.append(write_run(tmp_path, pd.concat(rows), 3, fold, network="vgg16"))
+    models = read_models(runs, [], None, protocol="patient")
+    chosen, choices = choose_inside(models)
+    assert [(model.name, model.network, model.test) for model in chosen] == [
+        ("chosen_inside", "", 0),
+        ("chosen_alexnet", "alexnet", 0),
+    ]
+    taken = {(row["fold"], row["test"]) for row in choices if row["chosen_of_network"]}
+    assert taken == {(0, 2), (1, 1), (0, 3), (1, 3)}
+    assert {row["test"] for row in choices if row["chosen"]} == {3}
+    for fold, test in ((0, 2), (1, 1)):
+        taken, own = (
+            model.measured[model.measured["fold"] == fold].reset_index(drop=True)
+            for model in (chosen[1], models[test - 1])
+        )
+        pd.testing.assert_frame_equal(taken, own)
 
 
 @pytest.mark.slow
