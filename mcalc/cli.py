@@ -78,6 +78,10 @@ ValidFraction = Annotated[
     float, typer.Option(min=0.05, max=0.5, help="Share of images that validate.")
 ]
 RunName = Annotated[str, typer.Option(help="Name of the data set, printed on every output.")]
+Results = Annotated[Path, typer.Argument(help="results/RUN, as the workflow fills it.")]
+Confidence = Annotated[float, typer.Option(min=0.5, max=0.999, help="Confidence of all intervals.")]
+Resamples = Annotated[int, typer.Option(min=100, help="Resamples of patients.")]
+ResampleSeed = Annotated[int, typer.Option(min=0, help="Same seed, same resamples.")]
 
 
 @app.command()
@@ -610,11 +614,9 @@ def shortcuts(
 def audit_tables(
     root: Annotated[Path, typer.Argument(help="The folder of CBIS-DDSM's tables.")],
     json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
-    confidence: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="Confidence of all intervals.")
-    ] = 0.95,
-    resamples: Annotated[int, typer.Option(min=100, help="Resamples of patients.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same resamples.")] = 1,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
 ):
     """Say how well CBIS-DDSM's tables alone tell the classes of the test set, without images."""
     from mcalc.learning.audit_tables import audit_tables
@@ -672,11 +674,9 @@ def show_leakage(
     run_name: RunName,
     leakage: Annotated[Path, typer.Option(help="Table to write, and Markdown beside it.")],
     figures: Annotated[Path, typer.Option(help="Folder for the figure: PNG and SVG.")],
-    confidence: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="Confidence of all intervals.")
-    ] = 0.95,
-    resamples: Annotated[int, typer.Option(min=100, help="Resamples of patients.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same resamples.")] = 1,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
 ):
     """Show, protocol by protocol, how much of a result is memory."""
     from mcalc.evaluation.score_rows import Settings
@@ -719,11 +719,9 @@ def score(
     catalog: Annotated[
         Path | None, typer.Option(help="The table of ROIs, which knows lesions and breasts.")
     ] = None,
-    confidence: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="Confidence of all intervals.")
-    ] = 0.95,
-    resamples: Annotated[int, typer.Option(min=100, help="Resamples of patients.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same resamples.")] = 1,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
     screening_prevalence: Annotated[
         float,
         typer.Option(min=1e-6, max=0.5, help="Share of malignant for which PPV is told, too."),
@@ -757,43 +755,60 @@ def score(
 
 @app.command()
 def tables(
-    results: Annotated[Path, typer.Argument(help="results/RUN, as the workflow fills it.")],
+    results: Results,
     run_name: RunName,
     tables: Annotated[Path, typer.Option(help="Folder to write: CSV and Markdown.")],
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
 ):
-    """Write Tables 2 to 9 of the study from a run's results."""
+    """Write Tables 2 to 9 of the study and those of all scores from a run's results."""
+    from mcalc.evaluation.score_rows import Settings
     from mcalc.reporting.tables import write_tables
 
-    typer.echo(write_tables(results, run_name=run_name, tables=tables))
+    settings = Settings(confidence=confidence, resamples=resamples, seed=seed)
+    typer.echo(write_tables(results, run_name=run_name, tables=tables, settings=settings))
 
 
 @app.command()
 def figures(
-    results: Annotated[Path, typer.Argument(help="results/RUN, as the workflow fills it.")],
+    results: Results,
     run_name: RunName,
     figures: Annotated[Path, typer.Option(help="Folder to write: PNG and SVG.")],
+    confidence: Confidence = 0.95,
 ):
-    """Draw Figures 3 to 6 of the study from a run's results."""
+    """Draw Figures 3 to 6 of the study and those of all scores from a run's results."""
+    from mcalc.evaluation.score_rows import Settings
     from mcalc.reporting.figures import write_figures
 
-    typer.echo(write_figures(results, run_name=run_name, figures=figures))
+    settings = Settings(confidence=confidence)
+    typer.echo(write_figures(results, run_name=run_name, figures=figures, settings=settings))
 
 
 @app.command()
 def compare_paper(
-    results: Annotated[Path, typer.Argument(help="results/RUN, as the workflow fills it.")],
+    results: Results,
     run_name: RunName,
     comparison: Annotated[Path, typer.Option(help="Table to write: one row a printed number.")],
     protocol: Annotated[
         Protocol, typer.Option(help="Whose runs stand beside the study's.")
     ] = Protocol.paper,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
 ):
     """Put every number of the study's Tables 2 to 9 beside the run's own, with a verdict."""
+    from mcalc.evaluation.score_rows import Settings
     from mcalc.reporting.compare_paper import compare_paper
 
-    typer.echo(
-        compare_paper(results, run_name=run_name, comparison=comparison, protocol=str(protocol))
+    message = compare_paper(
+        results,
+        run_name=run_name,
+        comparison=comparison,
+        protocol=str(protocol),
+        settings=Settings(confidence=confidence, resamples=resamples, seed=seed),
     )
+    typer.echo(message)
 
 
 @app.command()
@@ -801,11 +816,22 @@ def report(
     results: Annotated[Path, typer.Argument(help="results/RUN, with its tables and figures.")],
     run_name: RunName,
     report: Annotated[Path, typer.Option(help="HTML file to write.")],
+    leakage: Annotated[
+        Path | None, typer.Option(help="The table of the leakage audit, to be shown, too.")
+    ] = None,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
 ):
     """Write the report: one HTML file that opens offline and tells the whole story."""
+    from mcalc.evaluation.score_rows import Settings
     from mcalc.reporting.report import write_report
 
-    typer.echo(write_report(results, run_name=run_name, report=report))
+    settings = Settings(confidence=confidence, resamples=resamples, seed=seed)
+    message = write_report(
+        results, run_name=run_name, report=report, leakage=leakage, settings=settings
+    )
+    typer.echo(message)
 
 
 @app.command()

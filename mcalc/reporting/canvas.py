@@ -110,6 +110,17 @@ def log_axis(panel: Axes) -> None:
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scientific(value, digits=0)))
 
 
+def name_curves(figure: Figure, panels: np.ndarray, *, columns: int | None = None) -> None:
+    """Put one legend for all panels between them and the footer, `columns` names in a row."""
+    curves = {}
+    for panel in panels.flat:
+        handles, labels = panel.get_legend_handles_labels()
+        curves |= dict(zip(labels, handles, strict=True))
+    position = (0.5, FOOTER / figure.get_figheight())
+    options = {"loc": "lower center", "bbox_to_anchor": position, "ncols": columns or len(curves)}
+    figure.legend(curves.values(), curves, **options)
+
+
 def name_run(run: pd.Series) -> str:
     """Return a row of `Results.runs` in words, in two lines."""
     return f"{NETWORK_NAMES[run['network']]}\ntest {run['test']}"

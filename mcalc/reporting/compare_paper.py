@@ -7,6 +7,7 @@ from decimal import Decimal
 import numpy as np
 
 from mcalc import records
+from mcalc.evaluation.score_rows import Settings
 from mcalc.reporting.audit_metrics import Audit, audit_metrics
 from mcalc.reporting.results import Results
 from mcalc.reporting.run_numbers import Ours, run_numbers
@@ -21,6 +22,7 @@ def compare_paper(
     run_name: str,
     comparison: str | os.PathLike,
     protocol: str = "paper",
+    settings: Settings | None = None,
 ) -> str:
     """Write the table `comparison` (COMPARISON): one row for each cell that the study prints.
 
@@ -33,6 +35,8 @@ def compare_paper(
         The table to write.
     protocol : str
         Whose splits and runs stand beside the study's: 'paper' splits as it did.
+    settings : score_rows.Settings or None
+        Confidence, resamples and seed of the intervals.
 
     Returns
     -------
@@ -43,11 +47,10 @@ def compare_paper(
     -----
     Verdicts: `impossible` where arithmetic alone excludes the printed digits; `not_comparable`
     where the run has no such number, or has it of other data; `reproduced` where the printed number
-    lies in the interval of the run's, else `differs`. The interval is over patients for measures on
-    images (`measured`), 1.96 standard errors of the mean over ROIs for the filters' scores; losses
-    and counts have none.
+    lies in the interval of the run's, which is over patients (`measured`), else `differs`. Counts
+    and the training loss have no interval: they must agree to the digits printed.
     """
-    run = Results(results, run_name)
+    run = Results(results, run_name, settings)
     audit = audit_metrics(STUDY)
     impossible = _impossible(audit)
     other = _other_data(run)

@@ -1,4 +1,4 @@
-"""Stage `figures`: Figures 3 to 6 of the study, the truth bench and the highest losses."""
+"""Stage `figures`: Figures 3 to 6 of the study, scores, the truth bench, the highest losses."""
 
 import os
 from collections.abc import Callable
@@ -6,9 +6,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from mcalc.evaluation.score_rows import Settings
 from mcalc.reporting.canvas import save_figure, style
 from mcalc.reporting.image_figures import figure4a, figure4b, top_losses
 from mcalc.reporting.results import Results
+from mcalc.reporting.score_figures import auc, calibration
 from mcalc.reporting.training_figures import figure3, figure5, figure6
 from mcalc.reporting.truth_figure import truth
 
@@ -20,11 +22,19 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "truth": truth,
     "figure5": figure5,
     "figure6": figure6,
+    "auc": auc,
+    "calibration": calibration,
     "top_losses": top_losses,
 }
 
 
-def write_figures(results: str | os.PathLike, *, run_name: str, figures: str | os.PathLike) -> str:
+def write_figures(
+    results: str | os.PathLike,
+    *,
+    run_name: str,
+    figures: str | os.PathLike,
+    settings: Settings | None = None,
+) -> str:
     """Draw each of `FIGURES` into the folder `figures`, as PNG and as SVG.
 
     Every figure says in small print from which run and data it comes; the same results give the
@@ -38,6 +48,8 @@ def write_figures(results: str | os.PathLike, *, run_name: str, figures: str | o
         The data set's name.
     figures : path
         The folder to write.
+    settings : score_rows.Settings or None
+        Confidence of the intervals.
 
     Returns
     -------
@@ -49,7 +61,7 @@ def write_figures(results: str | os.PathLike, *, run_name: str, figures: str | o
     DataError
         If a file of the results is missing or does not hold what it should.
     """
-    read = Results(results, run_name)
+    read = Results(results, run_name, settings)
     folder = Path(figures)
     for name, draw in FIGURES.items():
         with style():

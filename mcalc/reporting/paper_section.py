@@ -7,7 +7,7 @@ from mcalc.reporting.results import Results
 from mcalc.reporting.shown_tables import ShownTable, name_column
 
 # Columns of numbers beside the study's.
-PAPER_NUMBERS = ("printed", "here", "95 % interval", "difference")
+PAPER_NUMBERS = ("printed", "here", "interval", "difference")
 
 
 def paper_section(results: Results) -> dict:
@@ -33,7 +33,7 @@ def _show_cell(cell) -> dict[str, str]:
         "number": name_column(cell.column),
         "printed": cell.printed,
         "here": "" if np.isnan(cell.ours) else f"{cell.ours:{layout}}",
-        "95 % interval": "" if np.isnan(cell.low) else interval,
+        "interval": "" if np.isnan(cell.low) else interval,
         "difference": "" if np.isnan(cell.ours) else f"{cell.difference:+{layout}}",
         "verdict": cell.verdict.replace("_", " "),
         "why": cell.why,

@@ -4,20 +4,29 @@ import base64
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mcalc import records
 from mcalc.errors import DataError
+from mcalc.evaluation.intervals import Interval
+from mcalc.evaluation.score_rows import Settings
 from mcalc.files import write_text
 from mcalc.records import LABELS, TRAINED_AS
-from mcalc.reporting.measured import count_patients, measure_accuracy
+from mcalc.reporting.measured import count_patients, measure_accuracy, measure_mean
 from mcalc.reporting.paper_section import paper_section
 from mcalc.reporting.results import NETWORK_NAMES, Results
+from mcalc.reporting.score_tables import shown_rows
 from mcalc.reporting.shown_tables import show_table
-from mcalc.reporting.study_tables import Table, make_tables
+from mcalc.reporting.study_tables import make_tables
+from mcalc.reporting.table import Table
 from mcalc.reporting.truth_bench import KINDS, conclude
 
-FIGURES = ("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6", "top_losses")
+FIGURES = (
+    *("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6"),
+    *("auc", "calibration", "top_losses"),
+)
 
 # How many of the ROIs set aside are listed one by one.
 LISTED = 20
@@ -25,7 +34,14 @@ LISTED = 20
 METHODS = {"otsu": "Otsu alone", "otsu_grown": "Otsu grown to the skin line"}
 
 
-def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.PathLike) -> str:
+def write_report(
+    results: str | os.PathLike,
+    *,
+    run_name: str,
+    report: str | os.PathLike,
+    leakage: str | os.PathLike | None = None,
+    settings: Settings | None = None,
+) -> str:
     """Write the report of a run to the HTML file `report`, figures and styles inside.
 
     Parameters
@@ -36,6 +52,10 @@ def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.
         The data set's name.
     report : path
         The file to write.
+    leakage : path or None
+        The table of the leakage audit (LEAKAGE); its figure lies with the others.
+    settings : score_rows.Settings or None
+        Confidence, resamples and seed of the intervals.
 
     Returns
     -------
@@ -47,7 +67,7 @@ def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.
     DataError
         If a file of the results or a figure is missing.
     """
-    read = Results(results, run_name)
+    read = Results(results, run_name, settings)
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=loader,
@@ -56,13 +76,18 @@ def write_report(results: str | os.PathLike, *, run_name: str, report: str | os.
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "listed": _listed, "spaced": _spaced}
-    text = environment.get_template("report.html.j2").render(_story(read))
+    environment.filters |= {
+        "percent": _percent,
+        "listed": _listed,
+        "spaced": _spaced,
+        "ends": _ends,
+    }
+    text = environment.get_template("report.html.j2").render(_story(read, leakage))
     write_text(report, text)
     return f"{report}: {len(text.encode()) / 1e6:.1f} MB"
 
 
-def _story(results: Results) -> dict:
+def _story(results: Results, leakage: str | os.PathLike | None) -> dict:
     """Return all that the template speaks of."""
     card = results.card(results.runs.iloc[0])
     return {
@@ -75,6 +100,9 @@ def _story(results: Results) -> dict:
         "data": _data(results),
         "cleaning": _cleaning(results),
         "choice": results.filter_choice,
+        "contrast": _contrast(results),
+        "confidence": f"{100 * results.settings.confidence:g} %",
+        "leakage": _leakage(results, leakage) if leakage else None,
         "paper": paper_section(results),
         "truth": _truth(results),
         "protocols": [_compare_sides(results, protocol) for protocol in results.protocols],
@@ -118,11 +146,19 @@ def _cleaning(results: Results) -> dict:
     cleaning = results.cleaning
     with_background = cleaning[cleaning["has_background"]]
     groups = {"ROIs": with_background, **dict(list(results.mammograms.groupby("origin")))}
-    return {
-        name: {"count": len(rows), **{m: rows[f"{m}_kept"].mean() for m in METHODS}}
-        for name, rows in groups.items()
-        if len(rows)
-    }
+    found = {}
+    for name, rows in groups.items():
+        if len(rows):
+            kept = {m: measure_mean(rows, f"{m}_kept", results.settings) for m in METHODS}
+            found[name] = {"count": len(rows), "patients": count_patients(rows), **kept}
+    return found
+
+
+def _contrast(results: Results) -> Interval:
+    """Return how much contrast of the brightest details the chosen filter leaves."""
+    scores = results.filter_scores
+    scores = scores[scores["filter"] == results.filter_choice["filter"]]
+    return measure_mean(scores, "contrast_retention", results.settings)
 
 
 def _truth(results: Results) -> dict:
@@ -167,23 +203,53 @@ def _compare_sides(results: Results, protocol: str) -> dict:
         "majority": valid["label"].value_counts(normalize=True).max(),
         "best": {"network": NETWORK_NAMES[first["network"]], "test": first["test"]},
         "best_accuracy": first["accuracy"],
-        "best_interval": measure_accuracy(results.best_predictions(first)),
-        "mean_accuracy": best["accuracy"].mean(),
+        "best_interval": measure_accuracy(results.best_predictions(first), results.settings),
+        "ranks": _ranks(results, protocol),
         "undefined": int(best[["recall", "precision", "f1", "mcc"]].isna().any(axis=1).sum()),
     }
 
 
-def _embed(path: Path) -> str:
+def _ranks(results: Results, protocol: str) -> dict:
+    """Return the AUC of a protocol's first model, and of the best that must not be good."""
+    rows = shown_rows(results, "scores", protocol)
+    rows = rows[(rows["level"] == "roi") & (rows["calibration"] == "none") & rows["preferred"]]
+    rows = rows[rows["score"] == "auc"]
+    shortcuts = rows[rows["kind"] == "shortcut"].sort_values("value", ascending=False)
+    named = {"first": rows.head(1), "shortcut": shortcuts.head(1)}
+    return {
+        name: {"model": row["shown_as"], "auc": Interval(row["value"], row["low"], row["high"])}
+        for name, found in named.items()
+        for _, row in found.iterrows()
+    }
+
+
+def _leakage(results: Results, table: str | os.PathLike) -> dict:
+    """Return what the leakage audit found."""
+    rows = records.read(table, records.LEAKAGE)
+    return {
+        "figure": _embed(results.folder / "figures/leakage.png", "show-leakage"),
+        "rows": rows[rows["score"] == "balanced_accuracy"].to_dict("records"),
+    }
+
+
+def _embed(path: Path, command: str = "figures") -> str:
     try:
         return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     except OSError as error:
         raise DataError(
-            f"{path}: the figure cannot be read ({error.strerror}); run mcalc figures first."
+            f"{path}: the figure cannot be read ({error.strerror}); run mcalc {command} first."
         ) from error
 
 
 def _percent(share: float, digits: int = 0) -> str:
     return f"{share:.{digits}%}"
+
+
+def _ends(interval: Interval, layout: str = ".0%") -> str:
+    """Return an interval's ends in words, or that there is none."""
+    if np.isnan(interval.low):
+        return "no interval: patients are too few, or all alike"
+    return f"{interval.low:{layout}} to {interval.high:{layout}}"
 
 
 def _listed(words: list[str]) -> str:

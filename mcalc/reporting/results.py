@@ -9,6 +9,8 @@ import pandas as pd
 
 from mcalc import records
 from mcalc.errors import DataError
+from mcalc.evaluation.score import TABLES as SCORE_TABLES
+from mcalc.evaluation.score_rows import Settings
 from mcalc.reporting.folds import choose_tests, pool_folds
 
 # The study's tables of training results, by network.
@@ -37,11 +39,17 @@ class Results:
     folder : path
     run_name : str
         The data set's name, printed on everything that people read.
+    settings : score_rows.Settings or None
+        Confidence, resamples and seed of the intervals.
     """
 
-    def __init__(self, folder: str | os.PathLike, run_name: str) -> None:
+    def __init__(
+        self, folder: str | os.PathLike, run_name: str, settings: Settings | None = None
+    ) -> None:
         self.folder = Path(folder)
         self.run_name = run_name
+        self.settings = settings or Settings()
+        self._scored: dict[tuple[str, str], pd.DataFrame] = {}
         if not self.folder.is_dir():
             raise DataError(f"{folder}: no such folder; run the workflow first.")
 
@@ -63,18 +71,26 @@ class Results:
 
     @cached_property
     def cleaning(self) -> pd.DataFrame:
-        """What artefact removal kept of each ROI (CLEANING)."""
-        return records.read_all(self._paths("images/cleaned/*.csv"), records.CLEANING)
+        """What artefact removal kept of each ROI (CLEANING, `patient_id`)."""
+        rows = records.read_all(self._paths("images/cleaned/*.csv"), records.CLEANING)
+        return self._with_patients(rows)
 
     @cached_property
     def mammograms(self) -> pd.DataFrame:
-        """What artefact removal kept of the whole mammograms (MAMMOGRAMS)."""
-        return records.read(self.folder / "mammograms.csv", records.MAMMOGRAMS)
+        """What artefact removal kept of the whole mammograms (MAMMOGRAMS, `patient_id`, `roi_id`).
+
+        A mammogram that is not of the data set has no known patient, and counts for itself.
+        """
+        rows = records.read(self.folder / "mammograms.csv", records.MAMMOGRAMS)
+        patients = self.catalog.drop_duplicates("mammogram").set_index("mammogram")["patient_id"]
+        patients = rows["source"].map(patients).fillna("")
+        return rows.assign(roi_id=rows["mammogram_id"], patient_id=patients)
 
     @cached_property
     def filter_scores(self) -> pd.DataFrame:
-        """The filters' scores on each ROI (FILTERS)."""
-        return records.read_all(self._paths("filters/[0-9]*.csv"), records.FILTERS)
+        """The filters' scores on each ROI (FILTERS, `patient_id`)."""
+        rows = records.read_all(self._paths("filters/[0-9]*.csv"), records.FILTERS)
+        return self._with_patients(rows)
 
     @cached_property
     def truth_scores(self) -> pd.DataFrame:
@@ -201,6 +217,44 @@ class Results:
         """Return what a row of `pooled_runs` was measured on (PREDICTIONS), folds pooled."""
         return self._measured_rows(self.runs, row, ["protocol", "test"])
 
+    def valid_predictions(self, row: pd.Series) -> pd.DataFrame:
+        """Return the answers for the validation images of a row of `pooled_runs` (PREDICTIONS)."""
+        keys = ["protocol", "test"]
+        of_row = self.runs[(self.runs[keys] == row[keys]).all(axis="columns")]
+        rows = pd.concat([self._predictions(run) for _, run in of_row.iterrows()])
+        return rows[rows["subset"] == "valid"].reset_index(drop=True)
+
+    def scored(self, table: str, protocol: str) -> pd.DataFrame:
+        """Return a table that the stage `score` wrote about a protocol's models.
+
+        `table` is a name of `evaluation.score.TABLES`, such as `scores` (SCORES).
+        """
+        if (table, protocol) not in self._scored:
+            path = self.folder / f"scores/{protocol}/{table}.csv"
+            self._scored[table, protocol] = records.read(path, SCORE_TABLES[table])
+        return self._scored[table, protocol]
+
+    def shown_models(self, protocol: str) -> list[str]:
+        """Return the models of a protocol that people are shown, as `scored` names them.
+
+        First the one that the protocol's result is told of: the model that is chosen in each fold
+        where test images are kept, else the best run (`first_run`). Then the other networks by
+        their best tests, or by those that each fold chose; then the models that must not be good.
+        No network's test stands here that was picked by the images it is measured on, where the
+        protocol keeps others to pick by.
+        """
+        models = self.scored("scores", protocol).drop_duplicates("model")
+        networks = models[models["kind"] == "network"]
+        if protocol in self.tested_protocols and len(networks) > 1:
+            chosen = models.loc[models["kind"] == "chosen", "model"]
+            alone = networks.loc[~networks["network"].duplicated(keep=False), "model"]
+            shown = [*chosen, *alone]
+        else:
+            best = self.best_runs[self.best_runs["protocol"] == protocol]
+            best = [self.first_run(protocol), *(row for _, row in best.iterrows())]
+            shown = [f"test{row['test']}_{row['network']}" for row in best]
+        return list(dict.fromkeys([*shown, *models.loc[models["kind"] == "shortcut", "model"]]))
+
     @cached_property
     def data_hash(self) -> str:
         """Twelve hex digits that stand for the data set's files and labels."""
@@ -219,6 +273,11 @@ class Results:
         """Return a ROI's PNG file as the stage `converted`, `cleaned` or `enhanced` left it."""
         shard = self.catalog.set_index("roi_id").loc[roi_id, "shard"]
         return self.folder / f"images/{stage}/{shard}/{roi_id}.png"
+
+    def _with_patients(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Add the patient of each ROI; empty where it is not known."""
+        patients = self.catalog.set_index("roi_id")["patient_id"]
+        return rows.assign(patient_id=rows["roi_id"].map(patients).fillna(""))
 
     def _predictions(self, row: pd.Series) -> pd.DataFrame:
         return records.read(self.run_folder(row) / "predictions.csv", records.PREDICTIONS)

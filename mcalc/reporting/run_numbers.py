@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mcalc.evaluation.score_rows import Settings
 from mcalc.records import BENIGN
-from mcalc.reporting.measured import measure, measure_accuracy
+from mcalc.reporting.measured import measure, measure_accuracy, measure_mean
 from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
 
 # The study's six settings of each network, in the order of its tests: batch size, lowest and
@@ -29,7 +30,7 @@ NAN = float("nan")
 
 
 class Ours(NamedTuple):
-    """A number of the run, in the unit of the page, with its 95 % interval (NaN where none)."""
+    """A number of the run, in the unit of the page, with its interval (NaN where none)."""
 
     value: float
     low: float = NAN
@@ -39,8 +40,8 @@ class Ours(NamedTuple):
 def run_numbers(run: Results, protocol: str) -> dict[str, Ours | str]:
     """Return for each cell, named as in '9/AlexNet/recall', the run's number or why it has none.
 
-    Measures on images have intervals over patients (`measured`), the filters' scores 1.96 standard
-    errors of the mean over ROIs; counts and losses have none.
+    All have intervals over patients (`measured`) but counts, which are exact, and the training
+    loss, which is of one training.
     """
     found: dict[str, Ours | str] = {}
     for table in (_counts, _training, _measures):
@@ -70,11 +71,9 @@ def _filters(run: Results) -> Iterator[tuple[str, Ours | str]]:
     for column in ("psnr", "mse"):
         for row in ("second", "third"):
             yield f"4/{row}/{column}", "which filter this is, is not known"
-        values = scores[column][np.isfinite(scores[column])]
-        mean, error = values.mean(), 1.96 * values.sem()
+        mean = measure_mean(scores, column, run.settings)
         absent = "the adaptive median filter was not scored"
-        number = Ours(mean, mean - error, mean + error) if len(values) else absent
-        yield f"4/first/{column}", number
+        yield f"4/first/{column}", absent if np.isnan(mean.value) else Ours(*mean)
 
 
 def _training(run: Results, protocol: str) -> dict[str, Ours | str]:
@@ -102,10 +101,11 @@ def _losses(run: Results, runs: pd.DataFrame, setting: tuple) -> dict[str, Ours 
         absent = f"no run has batches of {size}, rates {low:g} to {high:g}, {epochs} epochs"
         return dict.fromkeys(("train_loss", "valid_loss", "error_rate", "accuracy"), absent)
     row = runs.iloc[0]
-    value, low, high = measure_accuracy(run.test_predictions(row))
+    value, low, high = measure_accuracy(run.test_predictions(row), run.settings)
+    _, loss_low, loss_high = measure_mean(run.valid_predictions(row), "loss", run.settings)
     return {
         "train_loss": Ours(100 * row["train_loss"]),
-        "valid_loss": Ours(100 * row["valid_loss"]),
+        "valid_loss": Ours(100 * row["valid_loss"], 100 * loss_low, 100 * loss_high),
         "error_rate": Ours(*(100 * (1 - share) for share in (value, high, low))),
         "accuracy": Ours(*(100 * share for share in (value, low, high))),
     }
@@ -120,14 +120,14 @@ def _measures(run: Results, protocol: str) -> dict[str, Ours | str]:
         network = next(name for name, number in TRAINING_TABLES.items() if number == table)
         numbers = dict.fromkeys(MEASURED, "the network was not trained")
         if len(rows):
-            numbers = _measured(run.best_predictions(rows.iloc[0]))
+            numbers = _measured(run.best_predictions(rows.iloc[0]), run.settings)
         found |= {f"9/{NETWORK_NAMES[network]}/{name}": ours for name, ours in numbers.items()}
     return found
 
 
-def _measured(predictions: pd.DataFrame) -> dict[str, Ours | str]:
+def _measured(predictions: pd.DataFrame, settings: Settings) -> dict[str, Ours | str]:
     """Return the measures of Table 9 with benign as the positive class."""
-    found = measure(predictions, BENIGN)
+    found = measure(predictions, BENIGN, settings)
     absent = "the run's matrix has an empty row or column"
     return {
         name: absent if np.isnan(found[name].value) else Ours(*found[name]) for name in MEASURED

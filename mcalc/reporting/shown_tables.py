@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from mcalc.reporting.results import Results
-from mcalc.reporting.study_tables import Table
+from mcalc.reporting.table import Table
 
-ABBREVIATIONS = {"auc", "f1", "lr", "mcc", "mse", "psnr", "roi", "ssim"}
+ABBREVIATIONS = {"auc", "ece", "f1", "lr", "mcc", "mse", "npv", "ppv", "psnr", "roi", "ssim"}
+NAMES = {"brier": "Brier", "delong": "DeLong", "dice": "Dice", "mcnemar": "McNemar"}
 
 
 class ShownTable(NamedTuple):
@@ -65,26 +66,33 @@ def _join(value: str, low: str, high: str) -> str:
 def _show_with_ends(rows: pd.DataFrame, name: str) -> list[str]:
     if name not in _with_ends(rows):
         return _show_column(rows[name])
-    # Rounded as one column, so that value and ends have as many digits.
-    three = pd.concat([rows[f"{name}{end}"] for end in ("", "_low", "_high")], ignore_index=True)
-    shown = _show_column(three.astype(float))
-    return [_join(*shown[place :: len(rows)]) for place in range(len(rows))]
+    layout = _layout(rows[name])
+    three = (rows[f"{name}{end}"] for end in ("", "_low", "_high"))
+    cells = zip(*three, strict=True)
+    return [_join(*(_show_number(number, layout) for number in cell)) for cell in cells]
 
 
 def name_column(name: str) -> str:
     """Turn a column's name into words, as in `valid loss`."""
     words = name.split("_")
-    return " ".join(word.upper() if word in ABBREVIATIONS else word for word in words)
+    return " ".join(
+        word.upper() if word in ABBREVIATIONS else NAMES.get(word, word) for word in words
+    )
 
 
 def _show_column(column: pd.Series) -> list[str]:
     if not pd.api.types.is_float_dtype(column):
         return ["n/a" if pd.isna(value) else str(value) for value in column]
+    return [_show_number(value, _layout(column)) for value in column]
+
+
+def _layout(column: pd.Series) -> str:
+    """Return the format that a reader needs for the numbers of a column."""
     sizes = column[np.isfinite(column) & (column != 0)].abs()
     if len(sizes) and (sizes.min() < 1e-3 or sizes.max() >= 1e6):
-        return [_show_number(value, ".1e") for value in column]
+        return ".1e"
     digits = 3 if not len(sizes) or sizes.max() < 10 else 1 if sizes.max() >= 100 else 2
-    return [_show_number(value, f".{digits}f") for value in column]
+    return f".{digits}f"
 
 
 def _show_number(value: float, layout: str) -> str:

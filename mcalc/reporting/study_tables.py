@@ -1,29 +1,36 @@
-"""Tables 2 to 9 of the study, the truth bench and what artefact removal kept, from a run."""
+"""All tables of a run: 2 to 9 of the study, the scores, the truth bench, artefact removal."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from mcalc.records import OVERLAPS, SUBSETS, TRAINED_AS
-from mcalc.reporting.measured import MEASURES, count_patients, measure, measure_accuracy
+from mcalc.reporting.measured import (
+    MEASURES,
+    count_patients,
+    in_columns,
+    measure,
+    measure_accuracy,
+    measure_mean,
+)
 from mcalc.reporting.results import NETWORK_NAMES, TRAINING_TABLES, Results
+from mcalc.reporting.score_tables import score_tables
+from mcalc.reporting.table import Table, explain_intervals, warn_of_a_mistake
 from mcalc.reporting.truth_bench import pivot, summarise
 
 TRAINING_COLUMNS = (
     *("protocol", "test", "batch_size", "lr_min", "lr_max", "epochs"),
-    *("train_loss", "valid_loss", "error_rate", "accuracy", "accuracy_low", "accuracy_high"),
-    *("images", "patients"),
+    *("images", "patients", "train_loss"),
+    *(f"{name}{end}" for name in ("valid_loss", "error_rate") for end in ("", "_low", "_high")),
+    *("accuracy", "accuracy_low", "accuracy_high"),
 )
 MEASURE_COLUMNS = (
-    *("protocol", "network", "test", "images", "patients", "positive_class"),
+    *("protocol", "network", "test", "images", "patients"),
     *("true_positives", "false_positives", "false_negatives", "true_negatives"),
     *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")),
 )
-INTERVALS = (
-    "In brackets 95% intervals over patients, all of whose images count as one draw; none where "
-    "patients are too few or all alike."
-)
+CLEANING_METHODS = ("otsu", "otsu_grown")
 SCORE_COLUMNS = ["mse", "psnr", "ssim", "contrast_retention"]
 
 # What is measured against the truth: the table's title, decimals, and what more there is to say.
@@ -38,15 +45,6 @@ TRUTH_MEASURES = {
 }
 
 
-class Table(NamedTuple):
-    """A table as people read it: the file's `name`, a `title`, a `note` and the rows."""
-
-    name: str
-    title: str
-    note: str
-    rows: pd.DataFrame
-
-
 def make_tables(results: Results) -> Iterator[Table]:
     """Yield the study's tables in its order, then the tables of what it did not measure."""
     yield _rotation(results)
@@ -56,6 +54,7 @@ def make_tables(results: Results) -> Iterator[Table]:
         yield _training(results, network)
     yield _measures(results)
     yield _overlap(results)
+    yield from score_tables(results)
     yield _cleaning(results)
     yield from _truth(results)
 
@@ -71,6 +70,9 @@ def _rotation(results: Results) -> Table:
     rows = pd.DataFrame(columns).fillna(0).astype(int).sort_index()
     rows.loc["both"] = rows.sum()
     rows.insert(1, "images", rows["ROIs"] * 4)
+    patients = {label: count_patients(rois) for label, rois in results.rois.groupby("label")}
+    patients["both"] = count_patients(results.rois)
+    rows.insert(0, "patients", [patients[label] for label in rows.index])
     return Table(
         "table2",
         "Table 2. ROIs, and images after rotation by 0, 90, 180 and 270 degrees",
@@ -108,16 +110,19 @@ def _augmentation(results: Results) -> Table:
 
 
 def _filters(results: Results) -> Table:
-    means = results.filter_scores.groupby("filter", sort=False)[SCORE_COLUMNS].mean()
-    rows = means.sort_values("mse").reset_index()
-    rows["chosen"] = (
-        rows["filter"].eq(results.filter_choice["filter"]).map({True: "yes", False: ""})
-    )
+    rows = []
+    for name, scores in results.filter_scores.groupby("filter", sort=False):
+        row = {"filter": name, "ROIs": len(scores), "patients": count_patients(scores)}
+        for column in SCORE_COLUMNS:
+            row |= in_columns(column, measure_mean(scores, column, results.settings))
+        rows.append(row | {"chosen": "yes" if name == results.filter_choice["filter"] else ""})
+    rows = pd.DataFrame(rows).sort_values("mse", ignore_index=True)
     return Table(
         "table4",
         "Table 4. Filters against the unfiltered image, means over ROIs",
         "In grey levels of 255. A small error says that a filter changes little, not that it "
-        "removes noise; contrast retention is the share of the brightest details' contrast left.",
+        "removes noise; contrast retention is the share of the brightest details' contrast left. "
+        f"Of all patients, before any split. {explain_intervals(results)}",
         rows,
     )
 
@@ -132,8 +137,9 @@ def _training(results: Results, network: str) -> Table:
     return Table(
         f"table{number}_{network}",
         f"Table {number}. Training results of {NETWORK_NAMES[network]}",
-        "Losses of the last epoch; error rate and accuracy on the validation images, or on "
-        f"the test images of protocols that keep some. {INTERVALS}",
+        "Losses of the last epoch; that of training is of one training and has no interval. Error "
+        "rate and accuracy on the validation images, or on the test images of protocols that keep "
+        f"some. {explain_intervals(results)}",
         rows[list(TRAINING_COLUMNS)],
     )
 
@@ -147,25 +153,30 @@ def _measures(results: Results) -> Table:
         "Table 9. Measures of each network's best test",
         f"Positive class: {best['positive_class'].iloc[0]}. The best test was chosen on the images "
         "it is measured on, as in the study, which flatters it. The AUC is of all folds' answers "
-        f"together. {INTERVALS}" + _say_of_test_images(results) + _warn_of_a_mistake(results),
+        f"together. {explain_intervals(results)}"
+        + _say_of_test_images(results)
+        + warn_of_a_mistake(results),
         best[list(MEASURE_COLUMNS)],
     )
 
 
 def _measure_accuracy(results: Results, row: pd.Series) -> dict:
     predictions = results.test_predictions(row)
-    _, low, high = measure_accuracy(predictions)
-    return {"accuracy_low": low, "accuracy_high": high} | _count(predictions)
+    _, low, high = measure_accuracy(predictions, results.settings)
+    _, *loss = measure_mean(results.valid_predictions(row), "loss", results.settings)
+    return _count(predictions) | {
+        **{"accuracy_low": low, "accuracy_high": high},
+        **{"error_rate_low": 1 - high, "error_rate_high": 1 - low},
+        **{"valid_loss_low": loss[0], "valid_loss_high": loss[1]},
+    }
 
 
 def _measure(results: Results, row: pd.Series) -> dict:
     predictions = results.best_predictions(row)
-    found = measure(predictions, row["positive_class"])
-    return _count(predictions) | {
-        f"{name}{end}": number
-        for name, interval in found.items()
-        for end, number in zip(("", "_low", "_high"), interval, strict=True)
-    }
+    found = _count(predictions)
+    for name, interval in measure(predictions, row["positive_class"], results.settings).items():
+        found |= in_columns(name, interval)
+    return found
 
 
 def _count(predictions: pd.DataFrame) -> dict:
@@ -179,16 +190,6 @@ def _say_of_test_images(results: Results) -> str:
     return (
         f" Not so under {', '.join(results.tested_protocols)}: there it was chosen on validation "
         "images, in each fold anew (test is the first fold's), and measured on test images."
-    )
-
-
-def _warn_of_a_mistake(results: Results) -> str:
-    """Return what must be said of measures on images that a network has been trained on."""
-    return "".join(
-        f" {protocol} demonstrates a mistake and is no result: the networks that {trained} trained "
-        "are measured on images split anew, most of which they have been trained on."
-        for protocol, trained in TRAINED_AS.items()
-        if protocol in results.protocols
     )
 
 
@@ -216,22 +217,27 @@ def _overlap(results: Results) -> Table:
 
 def _cleaning(results: Results) -> Table:
     cleaning, mammograms = results.cleaning, results.mammograms
+    pictures = {
+        "all ROIs": cleaning,
+        "ROIs with background": cleaning[cleaning["has_background"]],
+        **{f"mammograms, {name}": group for name, group in mammograms.groupby("origin")},
+    }
     rows = []
-    for method in ("otsu", "otsu_grown"):
-        row = {"method": method, "ROIs_kept": cleaning[f"{method}_kept"].mean()}
-        beside_air = cleaning.loc[cleaning["has_background"], f"{method}_kept"]
-        row["ROIs_with_background_kept"] = beside_air.mean()
-        for origin, group in mammograms.groupby("origin"):
-            row[f"{origin}_mammograms_kept"] = group[f"{method}_kept"].mean()
-            row[f"{origin}_dice"] = group[f"{method}_dice"].mean()
-        rows.append(row)
+    for name, group in pictures.items():
+        for method in CLEANING_METHODS:
+            row = {"pictures": name, "method": method, "n": len(group)}
+            row["patients"] = count_patients(group)
+            row |= in_columns("kept", measure_mean(group, f"{method}_kept", results.settings))
+            dice = group.get(f"{method}_dice", pd.Series(np.nan, group.index))
+            dice = measure_mean(group.assign(dice=dice), "dice", results.settings)
+            rows.append(row | in_columns("dice", dice))
     return Table(
         "cleaning",
         "Artefact removal: mean share of the pixels that each method keeps",
-        f"Applied: {results.cleaning_method}. "
-        f"{int(cleaning['has_background'].sum())} of {len(cleaning)} ROIs hold background. Dice "
-        "compares with the true breast, known for phantoms only.",
-        pd.DataFrame(rows).dropna(axis="columns", how="all"),
+        f"Applied: {results.cleaning_method}. Dice compares with the true breast, known for "
+        "phantoms only. 0 patients: not of this data set, so that each counts for itself. "
+        f"{explain_intervals(results)}",
+        pd.DataFrame(rows),
     )
 
 

@@ -7,20 +7,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mcalc import records
+from mcalc.evaluation.intervals import Interval
 from mcalc.reporting.canvas import (
     BLUE,
-    FOOTER,
     GREY,
     ORANGE,
     PALETTE,
     VERMILION,
     WIDTH,
     log_axis,
+    name_curves,
     name_run,
     new_figure,
     scientific,
     show_image,
 )
+from mcalc.reporting.measured import count_patients, measure_accuracy
 from mcalc.reporting.results import NETWORK_NAMES, Results
 
 # Of history.csv: column, words, colour, marker; the panels of Figure 5 from top to bottom.
@@ -69,7 +71,7 @@ def figure5(results: Results) -> Figure:
         panels[2 * number + 1, 0].set_ylabel(f"{protocol}\nerror rate")
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
-    _name_curves(figure, panels[:2, 0])
+    name_curves(figure, panels)
     return figure
 
 
@@ -81,15 +83,16 @@ def figure6(results: Results) -> Figure:
         "Figure 6. Confusion matrices on the validation images, each network's best run",
         len(protocols),
         len(networks),
-        height=1.4 + (side + 0.5) * len(protocols),
+        height=1.4 + (side + 0.8) * len(protocols),
     )
     for row, protocol in zip(panels, protocols, strict=True):
         for panel, network in zip(row, networks, strict=True):
             run = _best_run(results, protocol, network)
             _draw_confusion(panel, run)
-            title = f"{name_run(run)}, {run['accuracy']:.1%} correct"
-            panel.set_title(title, fontsize=13)
-        row[0].set_ylabel(f"{protocol}\nactual")
+            predictions = results.best_predictions(run)
+            interval = measure_accuracy(predictions, results.settings)
+            panel.set_title(f"{name_run(run)}\n{_say_correct(interval)}", fontsize=12)
+        row[0].set_ylabel(f"{protocol}\n{count_patients(predictions)} patients\nactual")
     for panel in panels[-1]:
         panel.set_xlabel("predicted")
     return figure
@@ -138,16 +141,9 @@ def _draw_history(panels: np.ndarray, results: Results, run: pd.Series) -> None:
     panels[0].set_title(name_run(run), fontsize=13)
 
 
-def _name_curves(figure: Figure, panels: np.ndarray) -> None:
-    """Put one legend for all panels between them and the footer."""
-    curves = {}
-    for panel in panels:
-        handles, labels = panel.get_legend_handles_labels()
-        curves |= dict(zip(labels, handles, strict=True))
-    position = (0.5, FOOTER / figure.get_figheight())
-    figure.legend(
-        curves.values(), curves, loc="lower center", bbox_to_anchor=position, ncols=len(curves)
-    )
+def _say_correct(accuracy: Interval) -> str:
+    said = f"{accuracy.value:.1%} correct"
+    return said if np.isnan(accuracy.low) else f"{said} ({accuracy.low:.0%} to {accuracy.high:.0%})"
 
 
 def _draw_confusion(panel: Axes, run: pd.Series) -> None:

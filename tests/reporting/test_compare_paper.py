@@ -149,9 +149,8 @@ def test_only_the_first_filter_of_table_4_is_known(usual_run):
     scores = records.read_all(sorted((usual_run / "filters").glob("[0-9]*.csv")), records.FILTERS)
     expected = scores.loc[scores["filter"] == "adaptive_median", "mse"]
     assert first["ours"] == pytest.approx(expected.mean())
-    assert first["high"] - first["ours"] == pytest.approx(
-        1.96 * expected.std(ddof=1) / len(expected) ** 0.5
-    )
+    assert first["low"] < first["ours"] < first["high"]
+    assert expected.min() <= first["low"] and first["high"] <= expected.max()
 
 
 def test_a_protocol_that_was_not_run_is_said(make_run):

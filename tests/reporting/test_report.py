@@ -14,7 +14,10 @@ from mcalc.reporting.results import Results
 from mcalc.reporting.shown_tables import show_table
 from mcalc.reporting.study_tables import Table, make_tables
 
-FIGURES = ("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6", "top_losses")
+FIGURES = (
+    *("figure3", "figure4a", "figure4b", "truth", "figure5", "figure6"),
+    *("auc", "calibration", "top_losses"),
+)
 HOSTILE = "<script>alert('x')</script>"
 
 
@@ -309,7 +312,6 @@ def test_the_best_run_of_the_text_is_that_of_the_table(page, usual_run):
         accuracy = f"{rows['accuracy'].max():.1%}"
         sentence = page.text.partition(f"Protocol {protocol}")[2]
         assert f"is right on {accuracy} of the images" in sentence[:600]
-        assert f"{rows['accuracy'].mean():.1%} under {protocol}" in page.text
 
 
 def test_cleaning_says_how_much_each_way_keeps(page):
@@ -358,3 +360,34 @@ def test_every_printed_number_of_the_study_stands_beside_the_runs(page, usual_ru
     said = page.text.index("no number of it can be set beside the study's")
     assert said < page.text.index("Table 2 as the study prints it")
     assert "12 cannot be true whatever the data" in page.text
+
+
+def test_the_auc_of_the_first_model_stands_beside_the_best_that_must_not_be_good(page, usual_run):
+    tables = {table.name: table.rows for table in make_tables(Results(usual_run, "usual"))}
+    first = tables["scores"].query("protocol == 'paper'").iloc[0]
+    interval = f"{first['auc_low']:.2f} to {first['auc_high']:.2f}"
+    assert f"{first['model']} has an AUC of {first['auc']:.2f} ({interval})" in page.text
+    assert "only the share of malignant, has 0.50 (0.50 to 0.50)" in page.text
+
+
+def test_the_leakage_audit_is_shown_where_it_was_run(page, make_run, tmp_path):
+    assert "snakemake --cores all leakage_audit measures it; it was not run" in page.text
+    folder = add_figures(make_run())
+    (folder / "figures/leakage.png").write_bytes(b"picture leakage")
+    row = {"model": "histogram", "score": "balanced_accuracy", "method": "bootstrap"}
+    row |= {"confidence": 0.95, "roi_trained": 1, "patient_trained": 1, "training_images": 9}
+    row |= {"repeats": 1, "n": 8, "n_images": 8, "n_rois": 8, "n_patients": 4, "high": 0.99}
+    values = {("paper", "true"): 0.91, ("paper", "shuffled"): 0.92, ("patient", "shuffled"): 0.48}
+    rows = [
+        row | {"protocol": protocol, "labels": labels, "value": value, "low": value - 0.1}
+        for (protocol, labels), value in values.items()
+    ]
+    records.write(rows, folder / "tables/leakage.csv", records.LEAKAGE)
+    report = tmp_path / "report.html"
+    write_report(folder, run_name="r", report=report, leakage=folder / "tables/leakage.csv")
+    told = Page(report.read_text(encoding="utf-8"))
+    assert "paper 0.92 (0.82 to 0.99), patient 0.48 (0.38 to 0.99)." in told.text
+    assert base64.b64encode(b"picture leakage").decode() in told.sources[-2]
+    (folder / "figures/leakage.png").unlink()
+    with pytest.raises(DataError, match=r"leakage\.png: .* run mcalc show-leakage first"):
+        write_report(folder, run_name="r", report=report, leakage=folder / "tables/leakage.csv")

@@ -431,6 +431,12 @@ def get_shortcut_options(wildcards, input):
     return [get_option("--shortcuts", path) for path in input.shortcuts]
 
 
+def get_interval_options():
+    """How intervals are made, the same ones wherever numbers are told."""
+    keys = ("confidence", "resamples", "seed")
+    return [f"--{key} {config['evaluate'][key]}" for key in keys]
+
+
 def get_aggregation_options():
     return [f"--aggregation {way}" for way in config["evaluate"]["aggregations"]]
 
@@ -487,8 +493,10 @@ def get_results():
 def get_tables(format):
     training = [f"table{TRAINING_TABLES[network]}_{network}" for network in NETWORKS]
     truth = ["truth_psnr", "truth_ssim", "truth_contrast"]
-    study = ["table2", "table3", "table4", *training, "table9", "overlap"]
-    names = [*study, "cleaning", *truth]
+    study = ["table2", "table3", "table4", *training, "table9"]
+    scored = ["scores", "comparisons", "levels", "calibration"]
+    scored += ["operating_points", "conformal"]
+    names = [*study, "overlap", *scored, "cleaning", *truth]
     return [f"results/{RUN}/tables/{name}.{format}" for name in names]
 
 
@@ -500,6 +508,8 @@ def get_figures(format):
         "truth",
         "figure5",
         "figure6",
+        "auc",
+        "calibration",
         "top_losses",
     ]
     return [f"results/{RUN}/figures/{name}.{format}" for name in names]
@@ -529,6 +539,19 @@ def get_leakage_options():
 def get_leakage_answers():
     protocols = config["leakage"]["protocols"]
     return [f"results/{RUN}/leakage/{protocol}.csv" for protocol in protocols]
+
+
+def get_finished_audit():
+    """The leakage audit's table and figure where somebody has asked for them, else nothing."""
+    files = [
+        f"results/{RUN}/{name}"
+        for name in ("tables/leakage.csv", "figures/leakage.png")
+    ]
+    return files if all(map(os.path.exists, files)) else []
+
+
+def get_shown_audit(wildcards, input):
+    return get_option("--leakage", input.leakage[0] if input.leakage else "")
 
 
 def get_leakage_figure_folder(wildcards, output):

@@ -143,9 +143,7 @@ rule score:
         runs=get_protocol_folders,
         scores=get_output_folder,
         shortcuts=get_shortcut_options,
-        confidence=config["evaluate"]["confidence"],
-        resamples=config["evaluate"]["resamples"],
-        seed=config["evaluate"]["seed"],
+        intervals=get_interval_options(),
         screening_prevalence=config["evaluate"]["screening_prevalence"],
         aggregations=get_aggregation_options(),
     shell:
@@ -155,9 +153,7 @@ rule score:
             --scores {params.scores:q} \
             {params.shortcuts} \
             --catalog {input.catalog:q} \
-            --confidence {params.confidence} \
-            --resamples {params.resamples} \
-            --seed {params.seed} \
+            {params.intervals} \
             --screening-prevalence {params.screening_prevalence} \
             {params.aggregations} \
             >{log:q} 2>&1

@@ -25,12 +25,14 @@ rule tables:
         code=code_hash("reporting.tables"),
         results=get_results_folder,
         run=RUN,
+        intervals=get_interval_options(),
         tables=get_output_folder,
     shell:
         """
         mcalc tables {params.results:q} \
             --run-name {params.run} \
             --tables {params.tables:q} \
+            {params.intervals} \
             >{log:q} 2>&1
         """
 
@@ -43,6 +45,7 @@ rule figures:
         expand(
             "results/{run}/images/{stage}/{shard}",
             run=RUN,
+            confidence=config["evaluate"]["confidence"],
             stage=["cleaned", "enhanced"],
             shard=SHARDS,
         ),
@@ -73,6 +76,7 @@ rule figures:
         mcalc figures {params.results:q} \
             --run-name {params.run} \
             --figures {params.figures:q} \
+            --confidence {params.confidence} \
             >{log:q} 2>&1
         """
 
@@ -100,11 +104,13 @@ rule compare_paper:
         code=code_hash("reporting.compare_paper"),
         results=get_results_folder,
         run=RUN,
+        intervals=get_interval_options(),
     shell:
         """
         mcalc compare-paper {params.results:q} \
             --run-name {params.run} \
             --comparison {output:q} \
+            {params.intervals} \
             >{log:q} 2>&1
         """
 
@@ -115,6 +121,7 @@ rule report:
         f"results/{RUN}/paper.csv",
         get_tables("md"),
         get_figures("png"),
+        leakage=get_finished_audit(),
     output:
         report(
             f"results/{RUN}/report.html",
@@ -135,11 +142,15 @@ rule report:
         code=code_hash("reporting.report"),
         results=get_results_folder,
         run=RUN,
+        leakage=get_shown_audit,
+        intervals=get_interval_options(),
     shell:
         """
         mcalc report {params.results:q} \
             --run-name {params.run} \
             --report {output:q} \
+            {params.leakage} \
+            {params.intervals} \
             >{log:q} 2>&1
         """
 
@@ -175,9 +186,7 @@ rule show_leakage:
         code=code_hash("reporting.show_leakage"),
         run=RUN,
         figures=get_leakage_figure_folder,
-        confidence=config["evaluate"]["confidence"],
-        resamples=config["evaluate"]["resamples"],
-        seed=config["evaluate"]["seed"],
+        intervals=get_interval_options(),
     shell:
         """
         mcalc show-leakage {input.answers:q} \
@@ -185,8 +194,6 @@ rule show_leakage:
             --run-name {params.run} \
             --leakage {output.table:q} \
             --figures {params.figures:q} \
-            --confidence {params.confidence} \
-            --resamples {params.resamples} \
-            --seed {params.seed} \
+            {params.intervals} \
             >{log:q} 2>&1
         """
