@@ -133,11 +133,13 @@ def _as_table(rows: list[dict], confidence: float) -> str:
             "model": row["model"],
             "reads": row["reads"],
             "AUC": f"{row['auc']:.3f}",
-            f"{confidence:.0%} DeLong": f"{row['low']:.3f} to {row['high']:.3f}",
-            f"{confidence:.0%} bootstrap": (
-                f"{row['bootstrap_low']:.3f} to {row['bootstrap_high']:.3f}"
-            ),
+            f"{confidence:.0%} DeLong": _ends(row["low"], row["high"]),
+            f"{confidence:.0%} bootstrap": _ends(row["bootstrap_low"], row["bootstrap_high"]),
         }
         for row in rows
     ]
     return pd.DataFrame(cells).to_markdown(index=False, tablefmt="simple", disable_numparse=True)
+
+
+def _ends(low: float, high: float) -> str:
+    return "none" if np.isnan(low) else f"{low:.3f} to {high:.3f}"

@@ -106,6 +106,7 @@ def _story(results: Results, leakage: str | os.PathLike | None) -> dict:
         "paper": paper_section(results),
         "truth": _truth(results),
         "protocols": [_compare_sides(results, protocol) for protocol in results.protocols],
+        "ranks": {protocol: _ranks(results, protocol) for protocol in results.protocols},
         "networks": [NETWORK_NAMES[network] for network in results.networks],
         "methods": METHODS,
         "card": card,
@@ -204,7 +205,6 @@ def _compare_sides(results: Results, protocol: str) -> dict:
         "best": {"network": NETWORK_NAMES[first["network"]], "test": first["test"]},
         "best_accuracy": first["accuracy"],
         "best_interval": measure_accuracy(results.best_predictions(first), results.settings),
-        "ranks": _ranks(results, protocol),
         "undefined": int(best[["recall", "precision", "f1", "mcc"]].isna().any(axis=1).sum()),
     }
 

@@ -1,6 +1,6 @@
 """Tables of what the stage `score` found: networks beside models that must not be good."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -38,7 +38,7 @@ def score_tables(results: Results) -> Iterator[Table]:
     yield _conformal(results)
 
 
-def name_model(row: Mapping) -> str:
+def name_model(row: pd.Series) -> str:
     """Return a model's name in words from the columns that name it (SCORES)."""
     if row["kind"] == "shortcut":
         return f"only {SHORTCUT_NAMES[row['model']]}"
@@ -61,7 +61,7 @@ def shown_rows(results: Results, table: str, protocol: str, *, first: bool = Fal
     rows = rows[rows["model"].isin(shown)]
     order = rows["model"].map(shown.index)
     rows = rows.assign(order=order).sort_values("order", kind="stable", ignore_index=True)
-    return rows.assign(shown_as=[name_model(row) for _, row in rows.iterrows()])
+    return rows.assign(shown_as=rows["model"].map(_names(results, protocol)))
 
 
 def _wide(rows: pd.DataFrame, scores: tuple[str, ...], more: tuple[str, ...] = ()) -> list[dict]:
@@ -101,9 +101,6 @@ def _scores(results: Results) -> Table:
 
 
 def _comparisons(results: Results) -> Table:
-    rows = []
-    for protocol in results.protocols:
-        rows += _compare_first(results, protocol)
     return Table(
         "comparisons",
         "The first model of each protocol against the others",
@@ -111,48 +108,46 @@ def _comparisons(results: Results) -> Table:
         "Holm's correction over all pairs of the protocol; McNemar's test over patients for calls "
         "at 0.5. Smallest difference: the true one that four in five such studies would show; "
         f"where models differ by less, finding nothing says little. {explain_intervals(results)}",
-        pd.DataFrame(rows, columns=list(_COMPARED)),
+        pd.concat(
+            [_compare_first(results, protocol) for protocol in results.protocols],
+            ignore_index=True,
+        ),
     )
 
 
-_COMPARED = (
-    *("protocol", "model", "against", "ROIs", "patients"),
-    *("auc_difference", "auc_difference_low", "auc_difference_high"),
-    *("delong_p", "smallest_difference", "mcnemar_p"),
-)
-
-
-def _compare_first(results: Results, protocol: str) -> list[dict]:
+def _compare_first(results: Results, protocol: str) -> pd.DataFrame:
     pairs = results.scored("comparisons", protocol)
-    first, *others = results.shown_models(protocol)
-    scores = results.scored("scores", protocol).drop_duplicates("model").set_index("model")
-    words = {
-        name: name_model(scores.loc[name].to_dict() | {"model": name}) for name in (first, *others)
+    # Each pair stands there once; seen from its other side the difference has the other sign.
+    ends = {
+        "auc_difference": -pairs["auc_difference"],
+        "low": -pairs["high"],
+        "high": -pairs["low"],
     }
-    rows = []
-    for other in others:
-        pair = {first, other}
-        of_pair = pairs[pairs["model_a"].isin(pair) & pairs["model_b"].isin(pair)]
-        for _, row in of_pair.iterrows():
-            sign, ends = 1, (row["low"], row["high"])
-            if row["model_a"] != first:
-                sign, ends = -1, (-row["high"], -row["low"])
-            rows.append(
-                {
-                    "protocol": protocol,
-                    "model": words[first],
-                    "against": words[other],
-                    "ROIs": row["n_rois"],
-                    "patients": row["n_patients"],
-                    "auc_difference": sign * row["auc_difference"],
-                    "auc_difference_low": ends[0],
-                    "auc_difference_high": ends[1],
-                    "delong_p": row["delong_p_holm"],
-                    "smallest_difference": row["smallest_difference"],
-                    "mcnemar_p": row["mcnemar_clustered_p_holm"],
-                }
-            )
-    return rows
+    turned = pairs.rename(columns={"model_a": "model_b", "model_b": "model_a"}).assign(**ends)
+    names = _names(results, protocol)
+    first, *others = results.shown_models(protocol)
+    rows = pd.concat([pairs, turned]).query("model_a == @first").set_index("model_b").loc[others]
+    return pd.DataFrame(
+        {
+            "protocol": protocol,
+            "model": names[first],
+            "against": [names[other] for other in others],
+            "ROIs": rows["n_rois"].to_numpy(),
+            "patients": rows["n_patients"].to_numpy(),
+            "auc_difference": rows["auc_difference"].to_numpy(),
+            "auc_difference_low": rows["low"].to_numpy(),
+            "auc_difference_high": rows["high"].to_numpy(),
+            "delong_p": rows["delong_p_holm"].to_numpy(),
+            "smallest_difference": rows["smallest_difference"].to_numpy(),
+            "mcnemar_p": rows["mcnemar_clustered_p_holm"].to_numpy(),
+        }
+    )
+
+
+def _names(results: Results, protocol: str) -> dict[str, str]:
+    """Return each model's name in words."""
+    models = results.scored("scores", protocol).drop_duplicates("model")
+    return {row["model"]: name_model(row) for _, row in models.iterrows()}
 
 
 def _levels(results: Results) -> Table:

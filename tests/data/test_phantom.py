@@ -56,6 +56,7 @@ def table(root):
     return read_tables(root)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_other_seed_other_bytes(root, tmp_path):
     write_phantom(tmp_path / "again", patients=PATIENTS, seed=5)
     assert files_of(tmp_path / "again") == files_of(root)

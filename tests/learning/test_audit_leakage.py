@@ -156,6 +156,7 @@ def test_what_is_no_card_is_named(data, tmp_path, card):
         audit(data, tmp_path / "a.csv", like=path)
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_as_its_card_says(data, tmp_path):
     """An untrained AlexNet for one epoch: the answers are of every image, by that network."""
     settings = {

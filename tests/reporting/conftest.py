@@ -58,6 +58,7 @@ def write_run(
     tests: int = 2,
     one_answer: str = "",
     folds: int = 1,
+    scored: bool = True,
 ) -> Path:
     """Write a results folder.
 
@@ -73,6 +74,8 @@ def write_run(
     _write_mammograms(folder, mammograms)
     grid = [name for name in networks for _ in range(tests)]
     write_protocols(folder, catalog, grid, protocols, folds, one_answer)
+    for protocol in protocols if scored else ():
+        score(folder, protocol)
     compare_paper(folder, run_name="usual", comparison=folder / "paper.csv")
     return folder
 
@@ -100,7 +103,6 @@ def write_protocols(
         for fold, split in enumerate(splits):
             shortcut = folder / f"shortcuts/{protocol}/fold{fold}.csv"
             records.write(_shortcut(split), shortcut, records.SHORTCUTS)
-        score(folder, protocol)
     write_overlap(
         sorted(folder.glob("splits/*.csv")),
         catalog=folder / "catalog.csv",
@@ -123,9 +125,15 @@ def score(folder: Path, protocol: str) -> None:
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Write a results folder of one training run, but for the given differences."""
-    smallest = {"networks": ("vgg16",), "protocols": ("paper",), "tests": 1}
+    """Write a results folder of one training run without scores, but for given differences."""
+    smallest = {"networks": ("vgg16",), "protocols": ("paper",), "tests": 1, "scored": False}
     return lambda name="results", **given: write_run(tmp_path / name, **smallest | given)
+
+
+@pytest.fixture
+def make_scored_run(make_run):
+    """Write a results folder as `make_run` does, with the scores that tables and report read."""
+    return lambda **given: make_run(scored=True, **given)
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,7 @@ def test_the_text_of_a_figure_can_be_read_and_searched(figures, name, expected):
         assert words_in_figure in text
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes_whatever_the_settings(
     figures, usual_run, tmp_path, monkeypatch
 ):
@@ -103,8 +104,9 @@ def test_the_same_results_give_the_same_bytes_whatever_the_settings(
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_real_data_are_not_called_a_phantom(make_run, tmp_path):
-    run = make_run(
+@pytest.mark.slow
+def test_real_data_are_not_called_a_phantom(make_scored_run, tmp_path):
+    run = make_scored_run(
         dataset="cbis_ddsm", networks=("alexnet",), protocols=("patient",), one_answer="alexnet"
     )
     write_figures(run, run_name="one $x$ < two", figures=tmp_path / "figures")
@@ -252,8 +254,8 @@ def test_top_losses_shows_each_roi_once(usual):
     assert shown.count(usual.rois["roi_id"].iloc[0]) == 2, "once for each of two networks"
 
 
-def test_a_missing_file_is_named(make_run, tmp_path):
-    run = make_run()
+def test_a_missing_file_is_named(make_scored_run, tmp_path):
+    run = make_scored_run()
     best = Results(run, "run").best_runs.iloc[0]
     path = Results(run, "run").run_folder(best) / "lr_find.csv"
     path.unlink()

@@ -117,8 +117,8 @@ def test_the_report_compares_the_sides_of_the_same_fold(folded):
 
 
 @pytest.mark.slow
-def test_comparison_and_figures_take_folds(make_run, tmp_path):
-    folder = make_run(protocols=("paper", "nested"), tests=2, folds=3)
+def test_comparison_and_figures_take_folds(make_scored_run, tmp_path):
+    folder = make_scored_run(protocols=("paper", "nested"), tests=2, folds=3)
     results = Results(folder, "folded")
     numbers = run_numbers(results, "paper")
     assert numbers["2/total/after"].value == 32

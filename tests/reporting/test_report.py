@@ -113,8 +113,8 @@ def test_a_phantom_is_called_so_before_anything_else(page):
     assert "(made-up phantom data)" in page.words[0], "and in the title of the window"
 
 
-def test_real_data_are_not_called_a_phantom(make_run):
-    folder = make_run(dataset="cbis_ddsm", mammograms=("dataset",))
+def test_real_data_are_not_called_a_phantom(make_scored_run):
+    folder = make_scored_run(dataset="cbis_ddsm", mammograms=("dataset",))
     real = read_report(folder, "cbis_ddsm")
     assert Page(real).body[0] == "Research software, not for diagnosis."
     before, _, behind = real.partition('<h3 id="known-truth">')
@@ -125,8 +125,8 @@ def test_real_data_are_not_called_a_phantom(make_run):
 
 
 @pytest.mark.parametrize(("mammograms", "cited"), [((), False), (("samples",), True)])
-def test_the_archive_is_cited_where_its_images_are_shown(make_run, mammograms, cited):
-    folder = make_run(dataset="folder", mammograms=mammograms)
+def test_the_archive_is_cited_where_its_images_are_shown(make_scored_run, mammograms, cited):
+    folder = make_scored_run(dataset="folder", mammograms=mammograms)
     text = read_report(folder)
     assert ("10.7937/K9/TCIA.2016.7O02S9CY" in text) == cited
     assert "10.3389/fpubh.2022.875305" in text
@@ -180,8 +180,8 @@ def test_numbers_are_set_to_the_right(page):
     assert "paper" not in page.number_cells
 
 
-def test_a_measure_without_a_value_is_not_zero(make_run):
-    folder = make_run(networks=("vgg16", "alexnet"), one_answer="alexnet")
+def test_a_measure_without_a_value_is_not_zero(make_scored_run):
+    folder = make_scored_run(networks=("vgg16", "alexnet"), one_answer="alexnet")
     page = Page(read_report(folder))
     head, *rows = page.tables["table9"]
     precision = head.index("precision")
@@ -209,13 +209,13 @@ def test_rounding_keeps_what_a_reader_needs():
     assert shown.columns[-1] == ("network", False)
 
 
-def test_rejected_rois_are_counted_and_the_first_are_listed(make_run):
+def test_rejected_rois_are_counted_and_the_first_are_listed(make_scored_run):
     rejected = [
         {"roi_id": f"r{number}", "source": "a.dcm", "stage": "catalog", "detail": HOSTILE}
         | {"reason": "empty_file" if number < 3 else "mask_not_crop"}
         for number in range(25)
     ]
-    text = read_report(make_run(rejected=rejected))
+    text = read_report(make_scored_run(rejected=rejected))
     page = Page(text)
     assert "25 ROIs could not be used and were set aside" in page.text
     assert page.tables["reasons"][1:] == [
@@ -268,9 +268,9 @@ def test_protocols_are_compared_by_what_they_share(page):
     assert "chosen on the same validation images" in text
 
 
-def test_a_protocol_with_test_images_names_the_network_that_validation_chose(make_run):
+def test_a_protocol_with_test_images_names_the_network_that_validation_chose(make_scored_run):
     """The better network on test images is the worse one on validation images."""
-    folder = make_run(networks=("vgg16", "resnet34"), protocols=("nested", "paper"))
+    folder = make_scored_run(networks=("vgg16", "resnet34"), protocols=("nested", "paper"))
     for network, valid, tested in (("vgg16", True, False), ("resnet34", False, True)):
         (run,) = folder.glob(f"runs/nested/{network}/test*/fold0")
         path = run / "predictions.csv"
@@ -291,8 +291,8 @@ def test_a_protocol_with_test_images_names_the_network_that_validation_chose(mak
     assert "Under the others each network's best test was chosen on the same" in text
 
 
-def test_a_second_split_is_called_a_mistake_and_has_no_training_of_its_own(make_run):
-    folder = make_run(protocols=("paper", "paper_resplit"))
+def test_a_second_split_is_called_a_mistake_and_has_no_training_of_its_own(make_scored_run):
+    folder = make_scored_run(protocols=("paper", "paper_resplit"))
     page = Page(read_report(folder, "second"))
     # 2 of 8 ROIs validate anew, in four turns; of each, three turns were trained on.
     assert "Protocol paper_resplit" in page.text
@@ -330,12 +330,12 @@ def test_the_filter_and_its_caveat_are_told(page, usual_run):
     assert "no filter at all would score best" in page.text
 
 
-def test_a_hostile_run_name_is_only_words(make_run):
-    assert "<script" not in read_report(make_run(), HOSTILE)
+def test_a_hostile_run_name_is_only_words(make_scored_run):
+    assert "<script" not in read_report(make_scored_run(), HOSTILE)
 
 
-def test_a_missing_figure_is_named(make_run, tmp_path):
-    folder = add_figures(make_run())
+def test_a_missing_figure_is_named(make_scored_run, tmp_path):
+    folder = add_figures(make_scored_run())
     (folder / "figures/figure5.png").unlink()
     with pytest.raises(
         DataError, match=r"figure5\.png: the figure cannot be read .* run mcalc fig"
@@ -370,9 +370,9 @@ def test_the_auc_of_the_first_model_stands_beside_the_best_that_must_not_be_good
     assert "only the share of malignant, has 0.50 (0.50 to 0.50)" in page.text
 
 
-def test_the_leakage_audit_is_shown_where_it_was_run(page, make_run, tmp_path):
+def test_the_leakage_audit_is_shown_where_it_was_run(page, make_scored_run, tmp_path):
     assert "snakemake --cores all leakage_audit measures it; it was not run" in page.text
-    folder = add_figures(make_run())
+    folder = add_figures(make_scored_run())
     (folder / "figures/leakage.png").write_bytes(b"picture leakage")
     row = {"model": "histogram", "score": "balanced_accuracy", "method": "bootstrap"}
     row |= {"confidence": 0.95, "roi_trained": 1, "patient_trained": 1, "training_images": 9}

@@ -86,9 +86,9 @@ def test_without_test_images_the_best_tests_are_shown(usual_run):
     assert shown[-1] == "majority"
 
 
-def test_where_test_images_are_kept_no_test_is_shown_that_was_picked_afterwards(make_run):
+def test_where_test_images_are_kept_no_test_is_shown_that_was_picked_afterwards(make_scored_run):
     two = {"networks": ("vgg16", "resnet34"), "tests": 2}
-    chosen_run = Results(make_run(protocols=("nested",), folds=2, **two), "chosen")
+    chosen_run = Results(make_scored_run(protocols=("nested",), folds=2, **two), "chosen")
     assert chosen_run.shown_models("nested") == [
         *("chosen_inside", "chosen_vgg16", "chosen_resnet34", "majority")
     ]
@@ -106,8 +106,8 @@ def test_where_test_images_are_kept_no_test_is_shown_that_was_picked_afterwards(
     assert set(tables["operating_points"].query("protocol == 'nested'")["chosen_on"]) == {"valid"}
 
 
-def test_one_network_alone_under_test_images_is_shown_as_it_is(make_run):
-    results = Results(make_run(protocols=("nested",)), "one")
+def test_one_network_alone_under_test_images_is_shown_as_it_is(make_scored_run):
+    results = Results(make_scored_run(protocols=("nested",)), "one")
     assert results.shown_models("nested") == ["test1_vgg16", "majority"]
 
 

@@ -54,6 +54,24 @@ def test_the_leakage_audit_of_a_run_trains_that_run_first(copy):
     assert f"--like {card}" in copy.snakemake("--dry-run", "--printshellcmds", "leakage_audit")
 
 
+def test_a_finished_audit_is_part_of_the_report_and_one_that_nobody_asked_for_is_not(copy):
+    assert "--leakage results" not in copy.snakemake("--dry-run", "--printshellcmds")
+    for name in ("tables/leakage.csv", "figures/leakage.png"):
+        path = copy.folder / "results/tiny" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    printed = copy.snakemake("--dry-run", "--printshellcmds")
+    assert "--leakage results/tiny/tables/leakage.csv" in printed
+
+
+def test_one_setting_of_intervals_reaches_every_stage_that_tells_numbers(copy):
+    copy.configure(evaluate={"confidence": 0.9, "resamples": 300, "seed": 7})
+    printed = copy.snakemake("--dry-run", "--printshellcmds")
+    commands = re.findall(r"mcalc (\S+) .* --confidence 0\.9 ", printed)
+    assert set(commands) == {"score", "tables", "figures", "compare-paper", "report"}
+    assert printed.count("--resamples 300 --seed 7") == 5, "score of two protocols, three others"
+
+
 def test_a_filter_window_runs_filtering_and_what_follows_but_not_conversion(copy):
     copy.configure(filters__adaptive_median__max_window=5)
     assert copy.dry_run("clean_all") == {

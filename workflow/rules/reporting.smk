@@ -45,7 +45,6 @@ rule figures:
         expand(
             "results/{run}/images/{stage}/{shard}",
             run=RUN,
-            confidence=config["evaluate"]["confidence"],
             stage=["cleaned", "enhanced"],
             shard=SHARDS,
         ),
@@ -70,6 +69,7 @@ rule figures:
         code=code_hash("reporting.figures"),
         results=get_results_folder,
         run=RUN,
+        confidence=config["evaluate"]["confidence"],
         figures=get_output_folder,
     shell:
         """
