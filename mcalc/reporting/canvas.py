@@ -126,6 +126,14 @@ def name_run(run: pd.Series) -> str:
     return f"{NETWORK_NAMES[run['network']]}\ntest {run['test']}"
 
 
+def with_interval(row: pd.Series, *, digits: int = 3) -> str:
+    """Return `value`, `low` and `high` of a row as in 0.714 (0.433 to 0.891)."""
+    value, low, high = (f"{row[name]:.{digits}f}" for name in ("value", "low", "high"))
+    if np.isnan(row["value"]):
+        return "n/a"
+    return f"{value} (no interval)" if np.isnan(row["low"]) else f"{value} ({low} to {high})"
+
+
 def scientific(value: float, *, digits: int = 1) -> str:
     """Return `value` as in 3.1e-4."""
     mantissa, exponent = f"{value:.{digits}e}".split("e")

@@ -13,6 +13,7 @@ from mcalc.reporting.canvas import (
     VERMILION,
     name_curves,
     new_figure,
+    with_interval,
 )
 from mcalc.reporting.results import Results
 from mcalc.reporting.score_tables import shown_rows
@@ -96,19 +97,13 @@ def _draw_areas(panel: Axes, rows: pd.DataFrame) -> None:
         )
     for place, row in rows.iterrows():
         colour = VERMILION if row["kind"] == "shortcut" else BLUE
-        panel.text(1.04, place, _in_words(row), color=colour, va="center", fontsize=11)
+        panel.text(
+            1.04, place, with_interval(row, digits=2), color=colour, va="center", fontsize=11
+        )
     panel.set_yticks(rows.index, rows["shown_as"], fontsize=11)
     panel.set(xlim=(-0.03, 1.28), ylim=(len(rows) - 0.4, -0.6))
     panel.set_xticks(np.arange(0, 1.01, 0.1))
     panel.grid(axis="y", visible=False)
-
-
-def _in_words(row: pd.Series) -> str:
-    if np.isnan(row["value"]):
-        return "n/a"
-    if np.isnan(row["low"]):
-        return f"{row['value']:.2f} (no interval)"
-    return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
 def _draw_reliability(panel: Axes, bins: pd.DataFrame) -> None:

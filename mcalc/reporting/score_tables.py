@@ -94,7 +94,8 @@ def _scores(results: Results) -> Table:
         "Positive class: malignant. A ROI's probability is the mean over its quarter turns. A "
         "network that is no better than a model which saw no calcification may have learned what "
         "that one did. Under protocols without test images each network is shown by the test that "
-        f"did best on the same images, which flatters it. {explain_intervals(results)}"
+        "did best on the same images, which flatters it; with test images each fold chooses by the "
+        f"log loss of its validation images. {explain_intervals(results)}"
         + warn_of_a_mistake(results),
         pd.DataFrame(_wide(rows, ROI_SCORES)).drop(columns="n"),
     )

@@ -13,7 +13,15 @@ from mcalc.errors import DataError
 from mcalc.evaluation.leakage import score_answers
 from mcalc.evaluation.score_rows import Settings
 from mcalc.files import write_text
-from mcalc.reporting.canvas import BLUE, GREY, VERMILION, new_figure, save_figure, style
+from mcalc.reporting.canvas import (
+    BLUE,
+    GREY,
+    VERMILION,
+    new_figure,
+    save_figure,
+    style,
+    with_interval,
+)
 from mcalc.reporting.results import NETWORK_NAMES
 
 SHOWN = "balanced_accuracy"
@@ -96,16 +104,9 @@ def _sentences(rows: pd.DataFrame) -> list[str]:
     """Return what is said of each protocol: the control's balanced accuracy."""
     shuffled = _shown(rows)[lambda table: table["labels"] == "shuffled"]
     return [
-        f"{row['protocol']} {_in_words(row)} on shuffled labels" for _, row in shuffled.iterrows()
+        f"{row['protocol']} {with_interval(row)} on shuffled labels"
+        for _, row in shuffled.iterrows()
     ]
-
-
-def _in_words(row: pd.Series) -> str:
-    if np.isnan(row["value"]):
-        return "n/a"
-    if np.isnan(row["low"]):
-        return f"{row['value']:.3f} (no interval)"
-    return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
 
 def _counted(rows: pd.DataFrame) -> str:
@@ -119,7 +120,7 @@ def _counted(rows: pd.DataFrame) -> str:
 
 def _as_markdown(rows: pd.DataFrame, origin: str) -> str:
     columns = ["protocol", "labels", "n_patients", "n_images", "roi_trained", "patient_trained"]
-    wide = rows.assign(cell=[_in_words(row) for _, row in rows.iterrows()])
+    wide = rows.assign(cell=[with_interval(row) for _, row in rows.iterrows()])
     wide = wide.pivot(index=columns, columns="score", values="cell").reset_index()
     order = {name: place for place, name in enumerate(rows["protocol"].unique())}
     wide = wide.sort_values(
@@ -162,7 +163,7 @@ def _draw_kind(panel: Axes, rows: pd.DataFrame, words: str, colour: str, shift: 
     ends = np.abs(rows[["low", "high"]].to_numpy() - values[:, None]).T
     panel.errorbar(values, places, xerr=ends, fmt="o", color=colour, capsize=5, label=words)
     for place, (_, row) in zip(places, rows.iterrows(), strict=True):
-        panel.text(1.03, place, _in_words(row), color=colour, va="center", fontsize=12)
+        panel.text(1.03, place, with_interval(row), color=colour, va="center", fontsize=12)
 
 
 def _name(rows: pd.DataFrame, protocol: str) -> str:

@@ -122,7 +122,8 @@ def _filters(results: Results) -> Table:
         "Table 4. Filters against the unfiltered image, means over ROIs",
         "In grey levels of 255. A small error says that a filter changes little, not that it "
         "removes noise; contrast retention is the share of the brightest details' contrast left. "
-        f"Of all patients, before any split. {explain_intervals(results)}",
+        "The PSNR leaves out images that a filter did not change. Of all patients, before any "
+        f"split. {explain_intervals(results)}",
         rows,
     )
 
