@@ -391,3 +391,16 @@ def test_the_leakage_audit_is_shown_where_it_was_run(page, make_scored_run, tmp_
     (folder / "figures/leakage.png").unlink()
     with pytest.raises(DataError, match=r"leakage\.png: .* run mcalc show-leakage first"):
         write_report(folder, run_name="r", report=report, leakage=folder / "tables/leakage.csv")
+
+
+def test_a_run_scored_without_models_that_must_not_be_good_is_told_without_them(make_scored_run):
+    folder = make_scored_run()
+    for name in ("scores", "comparisons"):
+        path = folder / f"scores/paper/{name}.csv"
+        rows = pd.read_csv(path, keep_default_na=False)
+        column = "model" if name == "scores" else "model_b"
+        rows[rows[column] != "majority"].to_csv(path, index=False)
+    page = Page(read_report(folder))
+    assert "VGG16, test 1 has an AUC of" in page.text
+    assert "the best of the models that must not be good" not in page.text
+    assert len(page.tables["comparisons"]) == 1, "the heading alone"
