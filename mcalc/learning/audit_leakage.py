@@ -149,8 +149,8 @@ def _network(card: Path, pixels: dict[str, np.ndarray], device: str, threads: in
             weights=weights,
             augmentation=augmentation,
             device=found,
-            place=card,
         )
-        return predict_images(trained.learner, rows)["probability_malignant"].to_numpy()
+        answers = predict_images(trained.learner, rows, pixels)
+        return answers["probability_malignant"].to_numpy()
 
     return settings["network"], ask

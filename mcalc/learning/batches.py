@@ -1,21 +1,23 @@
 """From the rows of a split to fastai's batches: quarter turns, augmentation, normalisation."""
 
 import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from fastai.data.block import CategoryBlock, DataBlock
-from fastai.data.core import DataLoaders
-from fastai.data.transforms import IndexSplitter, Normalize
+from fastai.basics import DisplayedTransform, noop
+from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.transforms import IntToFloatTensor, Normalize
+from fastai.torch_core import TensorCategory, TensorImage
 from fastai.vision.augment import aug_transforms
 from fastai.vision.core import imagenet_stats
-from fastai.vision.data import ImageBlock
 
 from mcalc.errors import DataError
 from mcalc.learning import fastai1_augmentation
-from mcalc.records import LABELS
+from mcalc.records import LABELS, SUBSETS
 
 
 class Augmentation(NamedTuple):
@@ -87,16 +89,108 @@ def make_batches(
             f"Batch size {batch_size} is larger than the {training} training images; lower "
             "batch_size in train.settings."
         )
-    rows = rows[rows["subset"] != "test"]
-    block = DataBlock(
-        blocks=(ImageBlock, CategoryBlock(vocab=list(LABELS))),
-        get_x=lambda row: _rgb(images[row["roi_id"]], row["quarter_turns"]),
-        get_y=lambda row: row["label"],
-        splitter=IndexSplitter(np.flatnonzero(rows["subset"] == "valid")),
-        batch_tfms=[*augmentation.transforms(recipe), Normalize.from_stats(*imagenet_stats)],
+    own = {subset: TurnedImages(rows[rows["subset"] == subset], images) for subset in SUBSETS}
+    steps = [
+        IntToFloatTensor(),
+        *augmentation.transforms(recipe),
+        ThreeChannels(),
+        Normalize.from_stats(*imagenet_stats),
+    ]
+    train = Batches(
+        own["train"],
+        bs=batch_size,
+        shuffle=True,
+        drop_last=True,
+        # The images are in memory already: other processes would only copy them.
+        num_workers=0,
+        device=device,
+        after_batch=steps,
     )
-    # The images are in memory already: other processes would only copy them.
-    return block.dataloaders(rows.to_dict("records"), bs=batch_size, num_workers=0, device=device)
+    return DataLoaders(train, measured_batches(train, own["valid"]), device=device)
+
+
+class TurnedImages:
+    """The images of some rows of a split, in memory, which fastai takes for a data set.
+
+    Attributes
+    ----------
+    pixels : Tensor
+        (ROIs, size, size), uint8: each ROI once, however many of its turns are asked for.
+    places : ndarray of int
+        For each row, where its ROI is in `pixels`.
+    turns : Tensor
+        For each row, its quarter turns.
+    labels : Tensor
+        For each row, the place of its label in `vocab`.
+    split_idx : int
+        What fastai's transforms go by: 0 is augmented, 1 is not.
+    """
+
+    vocab, c, n_inp = LABELS, len(LABELS), 1
+
+    def __init__(self, rows: pd.DataFrame, images: dict[str, np.ndarray]) -> None:
+        roi_ids = sorted(set(rows["roi_id"])) or sorted(images)[:1]
+        places = {roi_id: place for place, roi_id in enumerate(roi_ids)}
+        self.pixels = torch.from_numpy(np.stack([images[roi_id] for roi_id in roi_ids]))
+        self.places = torch.tensor([places[roi_id] for roi_id in rows["roi_id"]], dtype=torch.long)
+        self.turns = torch.from_numpy(rows["quarter_turns"].to_numpy(copy=True))
+        self.labels = torch.tensor([LABELS.index(label) for label in rows["label"]])
+        self.split_idx = 0 if (rows["subset"] == "train").all() else 1
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, rows: list[int]) -> tuple[TensorImage, TensorCategory]:
+        """Return images, (rows, 1, size, size) uint8, turned counter-clockwise, and labels."""
+        images, turns = self.pixels[self.places[rows]], self.turns[rows]
+        for quarter_turns in (1, 2, 3):
+            turned = turns == quarter_turns
+            images[turned] = torch.rot90(images[turned], quarter_turns, (1, 2))
+        return TensorImage(images[:, None]), TensorCategory(self.labels[rows])
+
+
+class Batches(TfmdDL):
+    """fastai's loader of batches, which takes a batch as a whole instead of image by image.
+
+    Attributes
+    ----------
+    skipped : int
+        Batches that the next epoch leaves out at its beginning.
+    before_first : callable
+        Called once before the next epoch's first batch is made.
+    """
+
+    skipped, before_first = 0, staticmethod(noop)
+
+    def create_batches(self, samples: Iterable[int]) -> Iterator[tuple]:
+        """Yield the batches of an epoch."""
+        chosen = itertools.islice(self.chunkify(samples), self.skipped, None)
+        self.before_first()
+        self.skipped, self.before_first = 0, noop
+        yield from map(self.dataset.__getitem__, chosen)
+
+    def do_item(self, row: int | None) -> int:
+        """Hand a row's number on; fastai asks for None to see what a batch is like."""
+        return row or 0
+
+    def do_batch(self, rows: list[int]) -> tuple:
+        """Return a batch."""
+        return self.dataset[rows]
+
+
+class ThreeChannels(DisplayedTransform):
+    """Repeat the grey level in three channels, after all that would do the same to each."""
+
+    order = 98  # before fastai's Normalize
+
+    def encodes(self, images: TensorImage):
+        """Return (rows, 3, size, size)."""
+        return images.repeat(1, 3, 1, 1)
+
+
+def measured_batches(train: Batches, measured: TurnedImages) -> Batches:
+    """Return batches of images that are not trained on: in order, all of them, not augmented."""
+    return train.new(measured, shuffle=False, drop_last=False)
 
 
 def images_hash(rows: pd.DataFrame, images: dict[str, np.ndarray]) -> str:
@@ -105,8 +199,3 @@ def images_hash(rows: pd.DataFrame, images: dict[str, np.ndarray]) -> str:
     for roi_id in sorted(images):
         digest.update(roi_id.encode() + images[roi_id].tobytes())
     return digest.hexdigest()[:12]
-
-
-def _rgb(image: np.ndarray, quarter_turns: int) -> np.ndarray:
-    """Turn an image counter-clockwise and repeat its grey level in three channels."""
-    return np.repeat(np.rot90(image, quarter_turns)[..., None], 3, axis=2)

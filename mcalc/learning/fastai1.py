@@ -4,7 +4,7 @@ Every value names the file of fastai 1.0.61 that it was read from; docs/fastai1.
 with fastai v2's and lists what stays different.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -144,7 +144,9 @@ def one_cycle(steps: int, start, middle, end) -> Callable:
     return value
 
 
-def fit_one_cycle(learner: Learner, epochs: int, rates: slice) -> None:
+def fit_one_cycle(
+    learner: Learner, epochs: int, rates: slice, cbs: Sequence[Callback] = ()
+) -> None:
     """Train as v1's `fit_one_cycle` does.
 
     Parameters
@@ -156,6 +158,8 @@ def fit_one_cycle(learner: Learner, epochs: int, rates: slice) -> None:
         `slice(high)` gives the last group `high` and the others a tenth of it, `slice(low, high)`
         spreads the rates by equal factors over the groups (basic_train.py, lr_range; v2 does so,
         too).
+    cbs : sequence of Callback
+        More callbacks.
     """
     learner.opt.set_hyper("lr", rates)
     highest = np.array([hypers["lr"] for hypers in learner.opt.hypers])
@@ -165,7 +169,8 @@ def fit_one_cycle(learner: Learner, epochs: int, rates: slice) -> None:
         "lr": one_cycle(steps, highest / DIV_FACTOR, highest, highest / FINAL_DIV),
         "mom": one_cycle(steps, high, low, high),
     }
-    learner.fit(epochs, cbs=[ParamScheduler(schedules), DecayFrozenBiases()], wd=WEIGHT_DECAY)
+    own = [ParamScheduler(schedules), DecayFrozenBiases()]
+    learner.fit(epochs, cbs=[*own, *cbs], wd=WEIGHT_DECAY)
     # v1 takes the schedule's last step after the last batch, so that the finder begins with it.
     learner.opt.set_hyper("mom", high)
 

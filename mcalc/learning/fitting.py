@@ -1,7 +1,6 @@
 """How one network is trained: its settings, and the head, the finder and all layers in turn."""
 
 import copy
-import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from fastai.callback.schedule import LRFinder, ParamScheduler, valley
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
 
-from mcalc.errors import DataError, UsageError
+from mcalc.errors import UsageError
 from mcalc.learning import fastai1
 from mcalc.learning.batches import Augmentation, make_batches
+from mcalc.learning.checkpoints import Checkpoint, Course, KeepCheckpoint, StopWhenAsked
 from mcalc.learning.networks import RECIPES, build_learner
 
 
@@ -89,7 +89,7 @@ def fit_network(
     weights: dict[str, torch.Tensor] | None,
     augmentation: Augmentation,
     device: torch.device,
-    place: str | os.PathLike,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train a network on the rows of one fold.
 
@@ -105,13 +105,15 @@ def fit_network(
         What `networks.load_weights` returns for its `network` and `weights`.
     augmentation : Augmentation
     device : torch.device
-    place : path
-        What an error names.
+    checkpoint : Checkpoint, optional
+        Where the training is kept and from where it goes on; what it has found already is used.
 
     Raises
     ------
     DataError
         If the batches are larger than the training images, or the loss is no number any more.
+    StoppedError
+        If `checkpoint` listens and a signal has come.
     """
     set_seed(settings.seed, reproducible=True)
     batches = make_batches(
@@ -123,8 +125,9 @@ def fit_network(
         recipe=settings.recipe,
     )
     learner = build_learner(batches, settings.network, weights, recipe=settings.recipe)
-    history, curve, advice = fit(
+    course = fit(
         learner,
+        checkpoint or Checkpoint(),
         recipe=settings.recipe,
         head_epochs=settings.head_epochs,
         head_lr=settings.head_lr,
@@ -132,13 +135,7 @@ def fit_network(
         epochs=settings.epochs,
         rates=slice(settings.lr_min, settings.lr_max),
     )
-    losses = [epoch[name] for epoch in history for name in ("train_loss", "valid_loss")]
-    if not np.isfinite(losses).all():
-        raise DataError(
-            f"{place}: the training diverged, its loss is no number any more; lower lr_max (now "
-            f"{settings.lr_max:g}) or head_lr (now {settings.head_lr:g})."
-        )
-    return Trained(learner, history, curve, advice)
+    return Trained(learner, course.history, pd.DataFrame(course.curve), course.advice)
 
 
 class InMemoryLRFinder(LRFinder):
@@ -161,6 +158,7 @@ class InMemoryLRFinder(LRFinder):
 
 def fit(
     learner: Learner,
+    checkpoint: Checkpoint,
     *,
     recipe: str,
     head_epochs: int,
@@ -168,13 +166,14 @@ def fit(
     lr_find_iterations: int,
     epochs: int,
     rates: slice,
-) -> tuple[list[dict], pd.DataFrame, dict]:
-    """Train in the study's three steps.
+) -> Course:
+    """Train in the study's three steps, or what is left of them.
 
     Parameters
     ----------
     learner : Learner
         As `networks.build_learner` returns it for the same `recipe`, its body frozen.
+    checkpoint : Checkpoint
     recipe : {'fastai2', 'fastai1'}
     head_epochs, head_lr : int, float
         The head alone; no epoch leaves the step out. The batch norms of the body learn, too: with
@@ -185,48 +184,43 @@ def fit(
 
     Returns
     -------
-    history : list of dict
-        HISTORY rows.
-    curve : DataFrame
-        The finder's LR_FIND rows.
-    advice : dict
-        What the finder advises: `lr_find_valley`, and with 'fastai1' `lr_find_steepest`.
+    Course
+        With the history, the finder's curve and what it advises: `lr_find_valley`, and with
+        'fastai1' `lr_find_steepest`.
     """
     is_first = recipe == "fastai1"
     one_cycle = fastai1.fit_one_cycle if is_first else Learner.fit_one_cycle
-    history: list[dict] = []
+    course = checkpoint.course
     with nullcontext() if sys.stdout.isatty() else learner.no_bar():
-        if head_epochs:
-            one_cycle(learner, head_epochs, slice(head_lr) if is_first else head_lr)
-            history += _epochs(learner, "head", 0)
-        curve, advice = _find_rates(learner, lr_find_iterations, is_first)
-        learner.unfreeze()
-        one_cycle(learner, epochs, rates)
-        history += _epochs(learner, "all", len(history))
-    return history, curve, advice
+        checkpoint.restore(learner)
+        if course.phase == "head":
+            if head_epochs:
+                rate = slice(head_lr) if is_first else head_lr
+                keep = KeepCheckpoint(checkpoint, f"lower head_lr (now {head_lr:g}).")
+                one_cycle(learner, head_epochs, rate, cbs=[keep])
+            course.curve, course.advice = _find_rates(
+                learner, lr_find_iterations, is_first, checkpoint
+            )
+            learner.unfreeze()
+            course.phase, course.epochs, course.batches = "all", 0, 0
+            checkpoint.state = None  # of the head
+            checkpoint.save(learner)
+        keep = KeepCheckpoint(checkpoint, f"lower lr_max (now {rates.stop:g}).")
+        one_cycle(learner, epochs, rates, cbs=[keep])
+    return course
 
 
-def _epochs(learner: Learner, phase: str, done: int) -> list[dict]:
-    names = ("train_loss", "valid_loss", "error_rate", "accuracy")
-    return [
-        {
-            "epoch": done + number,
-            "phase": phase,
-            **dict(zip(names, map(float, values), strict=True)),
-        }
-        for number, values in enumerate(learner.recorder.values)
-    ]
-
-
-def _find_rates(learner: Learner, iterations: int, is_first: bool) -> tuple[pd.DataFrame, dict]:
+def _find_rates(
+    learner: Learner, iterations: int, is_first: bool, checkpoint: Checkpoint
+) -> tuple[dict, dict]:
     epochs = iterations // len(learner.dls.train) + 1
-    callbacks = [InMemoryLRFinder(num_it=iterations)]
+    callbacks = [InMemoryLRFinder(num_it=iterations), StopWhenAsked(checkpoint)]
     callbacks += [fastai1.StopWithoutLoss()] if is_first else []
     with learner.no_logging():
         learner.fit(epochs, cbs=callbacks)
     rates = [float(rate) for rate in learner.recorder.lrs]
     losses = [float(loss) for loss in learner.recorder.losses]
-    curve = pd.DataFrame({"learning_rate": rates[: len(losses)], "loss": losses})
+    curve = {"learning_rate": rates[: len(losses)], "loss": losses}
     suggestion, _ = valley(torch.tensor(rates), torch.tensor(losses), iterations)
     advice = {"lr_find_valley": float(suggestion)}
     if is_first:

@@ -7,6 +7,7 @@ from fastai.learner import Learner
 
 from mcalc import records
 from mcalc.errors import UsageError
+from mcalc.learning.batches import TurnedImages, measured_batches
 
 
 def find_device(device: str) -> torch.device:
@@ -18,7 +19,9 @@ def find_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def predict_images(learner: Learner, rows: pd.DataFrame) -> pd.DataFrame:
+def predict_images(
+    learner: Learner, rows: pd.DataFrame, images: dict[str, np.ndarray]
+) -> pd.DataFrame:
     """Return PREDICTIONS rows of the validation and the test images, in the order of `rows`.
 
     Parameters
@@ -27,9 +30,11 @@ def predict_images(learner: Learner, rows: pd.DataFrame) -> pd.DataFrame:
         Its batches were made of `rows`.
     rows : DataFrame
         The SPLIT rows of one fold.
+    images : dict of ndarray
+        By ROI id, (size, size), uint8.
     """
     predictions = rows[rows["subset"] != "train"].drop(columns=["fold"])
-    batches = learner.dls.test_dl(predictions.to_dict("records"), with_labels=True)
+    batches = measured_batches(learner.dls.train, TurnedImages(predictions, images))
     with learner.no_bar(), learner.no_logging():
         probabilities, _, losses = learner.get_preds(dl=batches, with_loss=True)
     malignant = probabilities[:, records.LABELS.index(records.MALIGNANT)]

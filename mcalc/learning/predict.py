@@ -71,7 +71,7 @@ def predict_run(
     )
     learner = build_learner(batches, settings["network"], None, recipe=settings["recipe"])
     _load_weights(learner.model, trained / "weights.safetensors")
-    predictions = predict_images(learner, rows)
+    predictions = predict_images(learner, rows, pixels)
     card |= {
         "trained_as": settings["protocol"],
         "settings": settings | {"protocol": protocol},

@@ -1,5 +1,6 @@
 """Stage `train`: one network, one setting, one fold of one protocol, as the study trains."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -15,10 +16,12 @@ from mcalc import __version__, records
 from mcalc.files import whole_file, write_text
 from mcalc.images.shards import load_images
 from mcalc.learning.batches import Augmentation, images_hash
+from mcalc.learning.checkpoints import Checkpoint
 from mcalc.learning.fitting import Settings, Trained, fit_network
 from mcalc.learning.inference import find_device, predict_images
 from mcalc.learning.networks import load_weights
 
+CHECKPOINT = "checkpoint.pt"
 RECORDED_VERSIONS = ("torch", "torchvision", "fastai", "numpy", "opencv-python-headless")
 
 
@@ -40,6 +43,10 @@ def train_run(
     (LR_FIND) and `predictions.csv` (PREDICTIONS: the images that did not train, in the
     split's order).
 
+    After each epoch the whole state is kept there as `checkpoint.pt`, and after the batch in which
+    SIGTERM or Ctrl-C comes. The same call goes on from it and ends with the same weights (on the
+    CPU bit for bit); the file is removed at the end.
+
     Parameters
     ----------
     split : path
@@ -58,26 +65,45 @@ def train_run(
     -------
     str
         One line with the last epoch's error rate.
+
+    Raises
+    ------
+    StoppedError
+        If a signal asked for an end; the state is kept.
     """
     chosen = find_device(device)
     torch.set_num_threads(threads)
     weights = load_weights(settings.network, settings.weights)
     rows = records.read_fold(split, settings.fold)
     pixels = load_images(images, list(rows["roi_id"]))
-    trained = fit_network(
-        rows,
-        pixels,
-        settings=settings,
-        weights=weights,
-        augmentation=augmentation,
-        device=chosen,
-        place=run,
-    )
-    predictions = predict_images(trained.learner, rows)
-    card = _card(settings, augmentation, rows, pixels) | trained.advice
-    _write(Path(run), trained, card, predictions)
+    card = _card(settings, augmentation, rows, pixels)
+    checkpoint = Checkpoint(Path(run) / CHECKPOINT, _key(card, weights, chosen))
+    print(f"{run}: training {checkpoint.find()}", flush=True)
+    with checkpoint.listening():
+        trained = fit_network(
+            rows,
+            pixels,
+            settings=settings,
+            weights=weights,
+            augmentation=augmentation,
+            device=chosen,
+            checkpoint=checkpoint,
+        )
+    predictions = predict_images(trained.learner, rows, pixels)
+    _write(Path(run), trained, card | trained.advice, predictions)
+    checkpoint.remove()
     last = trained.history[-1]["error_rate"]
     return f"{run}: error rate {last:.4f} after {len(trained.history)} epochs"
+
+
+def _key(card: dict, weights: dict[str, torch.Tensor] | None, device: torch.device) -> str:
+    """Stand for all that a training follows from: its card, weights, device and this code."""
+    digest = hashlib.sha256(f"{device.type} {json.dumps(card, sort_keys=True)}".encode())
+    for name, tensor in sorted((weights or {}).items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def _card(settings: Settings, augmentation: Augmentation, rows: pd.DataFrame, pixels: dict) -> dict:

@@ -16,6 +16,7 @@ from torchvision import models
 
 from mcalc.errors import UsageError
 from mcalc.learning import fastai1
+from mcalc.learning.checkpoints import Checkpoint
 from mcalc.learning.fitting import fit
 from mcalc.learning.train import Settings
 
@@ -110,7 +111,7 @@ def test_every_steps_rates_and_momenta_are_v1s_in_both_phases_and_every_group():
     learner.add_cb(record)
     fit_options = {"recipe": "fastai1", "head_epochs": 3, "head_lr": 2e-3, "epochs": 4}
     learner.metrics = [lambda *_: torch.tensor(0.0)] * 2
-    fit(learner, **fit_options, lr_find_iterations=6, rates=slice(2e-6, 1e-3))
+    fit(learner, Checkpoint(), **fit_options, lr_find_iterations=6, rates=slice(2e-6, 1e-3))
     head, found, free = np.split(np.array(record.kept), [3 * STEPS, 3 * STEPS + 6])
     assert free.shape == (4 * STEPS, 3, 5)
     # slice(2e-3): a tenth for all groups but the last; slice(2e-6, 1e-3): by equal factors.
