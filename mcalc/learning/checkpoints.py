@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fastai.callback.core import Callback, CancelEpochException
+from fastai.callback.core import Callback, CancelEpochException, CancelFitException
 from fastai.learner import Learner
 from fastcore.foundation import L
 
@@ -69,8 +69,9 @@ class Checkpoint:
         # What an error names.
         self.place = path.parent if path else "A training of the audit"
         self.course, self.state = Course(), None
-        # The name of the signal that asks for an end.
+        # The name of the signal that asks for an end, and what else ends the training.
         self.signal: str | None = None
+        self.problem: McalcError | None = None
 
     def find(self) -> str:
         """Read the file where it is of this training; return a sentence on what was found."""
@@ -136,8 +137,14 @@ class Checkpoint:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
-    def stop_if_asked(self) -> None:
-        """Raise `StoppedError` where a signal has come."""
+    def end_if_needed(self) -> None:
+        """Raise the problem that was met, or `StoppedError` where a signal has come.
+
+        Called between the phases: callbacks only cancel the fit, since fastai would put words of
+        its own before an error's sentence.
+        """
+        if self.problem:
+            raise self.problem
         if self.signal:
             said = "is kept; run it again to go on from there" if self.path else "is lost"
             raise StoppedError(
@@ -149,12 +156,13 @@ class Checkpoint:
     def listening(self) -> Iterator[None]:
         """Take SIGTERM (time limit, preemption, scancel) and Ctrl-C as a wish to save and end.
 
-        A second signal ends at once.
+        A second Ctrl-C ends at once; SIGTERM may come twice, from SLURM and from Snakemake.
         """
 
         def note(number: int, frame: object) -> None:
             self.signal = signal.Signals(number).name
-            signal.signal(number, before[number])
+            if number == signal.SIGINT:
+                signal.signal(number, before[number])
 
         before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -208,7 +216,7 @@ class KeepCheckpoint(Callback):
         if self.training and self.checkpoint.signal:
             self.checkpoint.course.batches = self.skipped + self.iter + 1
             self.checkpoint.save(self.learn, self.begun)
-            self.checkpoint.stop_if_asked()
+            raise CancelFitException
 
     def after_epoch(self):
         """Note the epoch and save."""
@@ -217,14 +225,16 @@ class KeepCheckpoint(Callback):
         course = self.checkpoint.course
         row = dict(zip(MEASURES, map(float, self.learn.recorder.values[-1]), strict=True))
         if not np.isfinite([row["train_loss"], row["valid_loss"]]).all():
-            raise DataError(
+            self.checkpoint.problem = DataError(
                 f"{self.checkpoint.place}: the training diverged, its loss is no number any more; "
                 f"{self.advice}"
             )
+            raise CancelFitException
         course.history.append({"epoch": len(course.history), "phase": course.phase, **row})
         course.epochs, course.batches = self.epoch + 1, 0
         self.checkpoint.save(self.learn)
-        self.checkpoint.stop_if_asked()
+        if self.checkpoint.signal:
+            raise CancelFitException
 
 
 class StopWhenAsked(Callback):
@@ -235,7 +245,8 @@ class StopWhenAsked(Callback):
 
     def after_batch(self):
         """Look for a signal."""
-        self.checkpoint.stop_if_asked()
+        if self.checkpoint.signal:
+            raise CancelFitException
 
 
 def _done(course: Course) -> str:

@@ -198,6 +198,7 @@ def fit(
                 rate = slice(head_lr) if is_first else head_lr
                 keep = KeepCheckpoint(checkpoint, f"lower head_lr (now {head_lr:g}).")
                 one_cycle(learner, head_epochs, rate, cbs=[keep])
+                checkpoint.end_if_needed()
             course.curve, course.advice = _find_rates(
                 learner, lr_find_iterations, is_first, checkpoint
             )
@@ -207,6 +208,7 @@ def fit(
             checkpoint.save(learner)
         keep = KeepCheckpoint(checkpoint, f"lower lr_max (now {rates.stop:g}).")
         one_cycle(learner, epochs, rates, cbs=[keep])
+        checkpoint.end_if_needed()
     return course
 
 
@@ -218,6 +220,7 @@ def _find_rates(
     callbacks += [fastai1.StopWithoutLoss()] if is_first else []
     with learner.no_logging():
         learner.fit(epochs, cbs=callbacks)
+    checkpoint.end_if_needed()
     rates = [float(rate) for rate in learner.recorder.lrs]
     losses = [float(loss) for loss in learner.recorder.losses]
     curve = {"learning_rate": rates[: len(losses)], "loss": losses}

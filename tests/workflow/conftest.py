@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -25,26 +26,30 @@ class Project:
 
     folder: Path
 
-    def snakemake(self, *arguments: str, configs=("tiny.yaml",), check: bool = True) -> str:
+    def snakemake(self, *arguments: str, configs=("tiny.yaml",), **options) -> str:
         """Run Snakemake with the configuration files laid over the default; return its output."""
         command = ("snakemake", "--cores", "2", *arguments, "--configfile", *configs)
-        return self.call(*command, check=check)
+        return self.call(*command, **options)
 
-    def call(self, *command: str, check: bool = True) -> str:
-        """Run a command here, with this folder's package, and return what it printed."""
+    def call(self, *command: str, check: bool = True, meanwhile=lambda process: None) -> str:
+        """Run a command here, with this folder's package, and return what it printed.
+
+        `meanwhile` is called with its process (psutil) as soon as it runs.
+        """
         environment = os.environ | {"PYTHONPATH": str(self.folder)}
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        done = subprocess.run(
+        process = psutil.Popen(
             command,
             cwd=self.folder,
             env=environment,
             text=True,
-            check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        assert not check or done.returncode == 0, done.stdout + self.logs()
-        return done.stdout
+        meanwhile(process)
+        printed, _ = process.communicate()
+        assert not check or process.returncode == 0, printed + self.logs()
+        return printed
 
     def dry_run(self, *arguments: str, configs=("tiny.yaml",)) -> Counter:
         """Return how many jobs of each rule a run would have, by the dry run."""

@@ -1,8 +1,10 @@
 """The whole workflow on a tiny data set in which some files are bad, from DICOM to the report."""
 
 import json
+import time
 
 import pandas as pd
+import psutil
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -250,3 +252,30 @@ def test_too_much_set_aside_stops_before_the_split_and_stays_listed(
     assert all(reason in log for reason in finished.bad.values())
     assert (project.folder / "results/tiny/rejected.csv").exists()
     assert not (project.folder / "results/tiny/accepted.json").exists()
+
+
+def test_a_training_that_is_told_to_end_goes_on_where_it_was(make_project, finished):
+    """SIGTERM to every process of the job, as SLURM sends it at the time limit."""
+    project = make_project(finished.folder)
+    project.configure(
+        train__settings=[{"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 9}]
+    )
+    run = project.folder / "results/tiny/runs/patient/alexnet/test1/fold0"
+    log = project.folder / "logs/tiny/train/patient/alexnet/test1/fold0.log"
+    log.unlink()
+    target = str((run / "run.json").relative_to(project.folder))
+
+    def end_it(snakemake: psutil.Process) -> None:
+        while snakemake.is_running() and not (log.exists() and "\n[1," in log.read_text()):
+            time.sleep(0.05)
+        for process in snakemake.children(recursive=True):
+            process.terminate()
+
+    project.snakemake(target, check=False, meanwhile=end_it)
+    sentence = log.read_text().strip().splitlines()[-1]
+    assert sentence.startswith("mcalc: results/tiny/runs/patient/alexnet/test1/fold0: stopped by")
+    assert [path.name for path in run.iterdir()] == ["checkpoint.pt"]
+    project.snakemake(target)
+    assert "goes on from" in log.read_text()
+    assert len(pd.read_csv(run / "history.csv")) == 10
+    assert not (run / "checkpoint.pt").exists()

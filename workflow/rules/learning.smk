@@ -29,9 +29,11 @@ rule train:
         code=code_hash("learning.train"),
         run=get_output_folder,
         options=get_train_options,
+    # exec: SIGTERM would end a shell between the two at once, and Snakemake with it, while the
+    # training still saves its checkpoint.
     shell:
         """
-        mcalc train {input.images:q} \
+        exec mcalc train {input.images:q} \
             --split {input.split:q} \
             --run {params.run:q} \
             --protocol {wildcards.protocol} \
