@@ -17,7 +17,7 @@ from fastai.vision.core import imagenet_stats
 
 from mcalc.errors import DataError
 from mcalc.learning import fastai1_augmentation
-from mcalc.records import LABELS, SUBSETS
+from mcalc.records import LABELS
 
 
 class Augmentation(NamedTuple):
@@ -89,7 +89,7 @@ def make_batches(
             f"Batch size {batch_size} is larger than the {training} training images; lower "
             "batch_size in train.settings."
         )
-    own = {subset: TurnedImages(rows[rows["subset"] == subset], images) for subset in SUBSETS}
+    own = {name: TurnedImages(rows[rows["subset"] == name], images) for name in ("train", "valid")}
     steps = [
         IntToFloatTensor(),
         *augmentation.transforms(recipe),
@@ -116,7 +116,7 @@ class TurnedImages:
     ----------
     pixels : Tensor
         (ROIs, size, size), uint8: each ROI once, however many of its turns are asked for.
-    places : ndarray of int
+    places : Tensor
         For each row, where its ROI is in `pixels`.
     turns : Tensor
         For each row, its quarter turns.
@@ -129,6 +129,7 @@ class TurnedImages:
     vocab, c, n_inp = LABELS, len(LABELS), 1
 
     def __init__(self, rows: pd.DataFrame, images: dict[str, np.ndarray]) -> None:
+        # Where no row is left, one image still tells the size.
         roi_ids = sorted(set(rows["roi_id"])) or sorted(images)[:1]
         places = {roi_id: place for place, roi_id in enumerate(roi_ids)}
         self.pixels = torch.from_numpy(np.stack([images[roi_id] for roi_id in roi_ids]))
@@ -167,7 +168,7 @@ class Batches(TfmdDL):
         chosen = itertools.islice(self.chunkify(samples), self.skipped, None)
         self.before_first()
         self.skipped, self.before_first = 0, noop
-        yield from map(self.dataset.__getitem__, chosen)
+        yield from map(self.do_batch, chosen)
 
     def do_item(self, row: int | None) -> int:
         """Hand a row's number on; fastai asks for None to see what a batch is like."""

@@ -146,10 +146,10 @@ class Checkpoint:
         if self.problem:
             raise self.problem
         if self.signal:
-            said = "is kept; run it again to go on from there" if self.path else "is lost"
             raise StoppedError(
                 f"{self.place}: stopped by {self.signal}; what was done (phase "
-                f"{self.course.phase}, {_done(self.course)}) {said}."
+                f"{self.course.phase}, {_done(self.course)}) is kept; run it "
+                "again to go on from there."
             )
 
     @contextmanager
