@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mcalc import records
-from mcalc.cli import Dataset
+from mcalc.cli.options import Dataset
 from mcalc.data.catalog import shard_of, write_catalog
 from mcalc.data.datasets.registry import DATASETS
 from mcalc.errors import DataError

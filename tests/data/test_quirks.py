@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mcalc import records
-from mcalc.cli import Quirk
+from mcalc.cli.options import Quirk
 from mcalc.data.catalog import write_catalog
 from mcalc.data.datasets.phantom import write_phantom
 from mcalc.data.datasets.phantom.quirks import BREAKING, LAYOUTS, QUIRKS, add_quirks

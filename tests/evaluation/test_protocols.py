@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
 from mcalc import records
-from mcalc.cli import Protocol
+from mcalc.cli.options import Protocol
 from mcalc.data.datasets.cbis_ddsm import list_table_rows
 from mcalc.errors import DataError, McalcError, UsageError
 from mcalc.evaluation.protocols import PROTOCOLS, rotated_images, split_images

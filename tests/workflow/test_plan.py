@@ -293,8 +293,8 @@ def test_every_key_of_the_default_is_explained():
 
 
 def test_the_workflow_knows_the_folds_and_tests_of_the_protocols():
-    """common.smk may not import the package, so it says these names itself."""
-    lines = (REPOSITORY / "workflow/rules/common.smk").read_text().splitlines()
+    """checks.smk may not import the package, so it says these names itself."""
+    lines = (REPOSITORY / "workflow/rules/checks.smk").read_text().splitlines()
     said = [line for line in lines if re.match(r"(TRAINED_AS|ONE_FOLD|KEEP_TEST) = ", line)]
     names = {}
     exec("\n".join(said), names)

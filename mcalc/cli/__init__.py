@@ -1,0 +1,64 @@
+"""The command line: one sub-command a stage, each importing its module only when it is called."""
+
+import sys
+
+import typer
+
+from mcalc.cli import data, evaluation, images, learning, reporting
+from mcalc.errors import McalcError
+
+# In the order in which data pass through them.
+COMMANDS = (
+    data.phantom,
+    data.doctor,
+    data.catalog,
+    images.convert,
+    data.accept,
+    images.clean,
+    images.clean_mammograms,
+    images.compare_filters,
+    images.bench_filters,
+    images.choose_filter,
+    images.enhance,
+    evaluation.draw_seed,
+    evaluation.split,
+    evaluation.overlap,
+    learning.train,
+    learning.predict,
+    learning.shortcuts,
+    learning.audit_tables,
+    learning.audit_leakage,
+    reporting.show_leakage,
+    evaluation.evaluate,
+    evaluation.score,
+    reporting.tables,
+    reporting.figures,
+    reporting.compare_paper,
+    reporting.report,
+    reporting.audit_metrics,
+)
+
+app = typer.Typer(
+    name="mcalc",
+    help=(
+        "Benign or malignant breast microcalcifications: from DICOM to the tables of a study.\n\n"
+        "One command a stage, in the order in which data pass through them; `snakemake` calls them "
+        "all. Research software, not for diagnosis."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; a `McalcError` is one sentence and an exit code, no traceback."""
+    try:
+        app()
+    except McalcError as error:
+        sys.stdout.flush()  # in a log that takes both streams the sentence comes last
+        print(f"mcalc: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

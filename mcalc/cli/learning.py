@@ -1,0 +1,188 @@
+"""Commands of the wing learning: networks, and models that must not be good."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcalc.cli.options import (
+    Catalog,
+    Confidence,
+    Device,
+    Protocol,
+    Recipe,
+    Resamples,
+    ResampleSeed,
+    Threads,
+)
+
+
+def train(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    split: Annotated[Path, typer.Option(help="The table that `mcalc split` wrote.")],
+    run: Annotated[Path, typer.Option(help="Folder to write: weights, card and tables.")],
+    protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
+    network: Annotated[str, typer.Option(help="vgg16, vgg16_bn, resnet34, alexnet or resnet50.")],
+    weights: Annotated[str, typer.Option(help="imagenet, none, or a state dict's path.")],
+    test: Annotated[int, typer.Option(min=1, help="Number of the run in the grid.")] = 1,
+    fold: Annotated[int, typer.Option(min=0, help="Fold of the split.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=2)] = 32,
+    lr_min: Annotated[float, typer.Option(help="Learning rate of the first layers.")] = 8e-6,
+    lr_max: Annotated[float, typer.Option(help="Learning rate of the last layers.")] = 1e-4,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs with all layers free.")] = 15,
+    head_epochs: Annotated[int, typer.Option(min=0, help="Epochs of the head alone.")] = 1,
+    head_lr: Annotated[float, typer.Option(help="Learning rate of the head alone.")] = 1e-3,
+    lr_find_iterations: Annotated[int, typer.Option(min=6, help="Steps of lr_find.")] = 100,
+    flip: Annotated[bool, typer.Option(help="Flip and turn at random.")] = True,
+    max_rotate: Annotated[float, typer.Option(min=0, max=180, help="Degrees.")] = 10.0,
+    max_zoom: Annotated[float, typer.Option(min=1, help="1 for none.")] = 1.1,
+    max_lighting: Annotated[float, typer.Option(min=0, max=1, help="0 for none.")] = 0.2,
+    max_warp: Annotated[float, typer.Option(min=0, max=1, help="0 for none.")] = 0.0,
+    recipe: Annotated[
+        Recipe, typer.Option(help="Train as the installed fastai does, or as v1, the study's.")
+    ] = Recipe.fastai2,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
+        Device.auto
+    ),
+    threads: Threads = 1,
+):
+    """Train one network with one setting; head, lr_find, then all layers, as in the study."""
+    from mcalc.learning.batches import Augmentation
+    from mcalc.learning.fitting import Settings
+    from mcalc.learning.train import train_run
+
+    settings = Settings(
+        protocol=str(protocol),
+        network=network,
+        test=test,
+        fold=fold,
+        batch_size=batch_size,
+        lr_min=lr_min,
+        lr_max=lr_max,
+        epochs=epochs,
+        head_epochs=head_epochs,
+        head_lr=head_lr,
+        lr_find_iterations=lr_find_iterations,
+        weights=weights,
+        seed=seed,
+        recipe=str(recipe),
+    )
+    augmentation = Augmentation(flip, max_rotate, max_zoom, max_lighting, max_warp)
+    message = train_run(
+        split,
+        images,
+        run=run,
+        settings=settings,
+        augmentation=augmentation,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    trained: Annotated[Path, typer.Option(help="The run folder that `mcalc train` wrote.")],
+    split: Annotated[Path, typer.Option(help="The split whose images are predicted.")],
+    run: Annotated[Path, typer.Option(help="Folder to write: card and tables.")],
+    protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
+        Device.auto
+    ),
+    threads: Threads = 1,
+):
+    """Measure a trained network on the validation images of another split."""
+    from mcalc.learning.predict import predict_run
+
+    message = predict_run(
+        trained,
+        images,
+        split=split,
+        run=run,
+        protocol=str(protocol),
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)
+
+
+def shortcuts(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    catalog: Catalog,
+    split: Annotated[Path, typer.Option(help="The split whose images are asked for.")],
+    shortcuts: Annotated[Path, typer.Option(help="Table to write: one row a model and image.")],
+    trained_split: Annotated[
+        Path | None, typer.Option(help="The split that is learned from, if it is another.")
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Fold of the splits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
+):
+    """Train models that must not be good, such as one that sees a crop's size alone."""
+    from mcalc.learning.shortcuts import write_shortcuts
+
+    message = write_shortcuts(
+        catalog,
+        images,
+        split=split,
+        shortcuts=shortcuts,
+        trained_split=trained_split,
+        fold=fold,
+        seed=seed,
+    )
+    typer.echo(message)
+
+
+def audit_tables(
+    root: Annotated[Path, typer.Argument(help="The folder of CBIS-DDSM's tables.")],
+    json: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
+):
+    """Say how well CBIS-DDSM's tables alone tell the classes of the test set, without images."""
+    from mcalc.learning.audit_tables import audit_tables
+
+    message = audit_tables(root, json=json, confidence=confidence, resamples=resamples, seed=seed)
+    typer.echo(message)
+
+
+def audit_leakage(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    catalog: Catalog,
+    protocol: Annotated[Protocol, typer.Option(help="What is kept apart.")],
+    answers: Annotated[Path, typer.Option(help="Table to write: one row an answer.")],
+    rejected: Annotated[
+        list[Path] | None, typer.Option(help="Table of ROIs to leave out; repeat.")
+    ] = None,
+    among: Annotated[
+        list[Protocol] | None,
+        typer.Option(help="A protocol that trains with as many images; repeat."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Each image is asked for in one of k.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Splits and shuffles of labels.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
+    like: Annotated[
+        Path | None, typer.Option(help="A run.json: train its network, not a forest.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where a network is trained.")] = Device.auto,
+    threads: Threads = 1,
+):
+    """Ask a model that learned true labels, and shuffled ones, what it knows by memory alone."""
+    from mcalc.learning.audit_leakage import audit_leakage
+
+    message = audit_leakage(
+        catalog,
+        images,
+        rejected=rejected or [],
+        protocol=protocol,
+        protocols=list(map(str, among or [])),
+        answers=answers,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        like=like,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)

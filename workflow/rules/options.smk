@@ -1,0 +1,105 @@
+# Settings as options of the command line.
+import shlex
+
+
+def get_option(flag, value):
+    """An option of the command line where a value is set, nothing where it is not."""
+    return f"{flag} {shlex.quote(str(value))}" if value else ""
+
+
+def get_filter_options():
+    windows = {
+        "adaptive_median": config["filters"]["adaptive_median"]["max_window"],
+        "median": config["filters"]["median"]["window"],
+        "mean": config["filters"]["mean"]["window"],
+    }
+    return [f"--filter {name}:{windows[name]}" for name in config["filters"]["compare"]]
+
+
+def get_noise_options():
+    noises = config["filters"]["truth"]["noise"]
+    return [
+        f"--noise {kind}:{level}" for kind, levels in noises.items() for level in levels
+    ]
+
+
+def get_truth_option(wildcards, input):
+    return get_option("--truth", input.truth)
+
+
+def get_intensity_options():
+    """The policy with what belongs to it, so that no other setting runs conversion again."""
+    settings = config["convert"]
+    options = [f"--intensity {settings['intensity']}"]
+    for policy, key in (("percentile", "percentiles"), ("fixed", "window")):
+        if settings["intensity"] == policy:
+            low, high = settings[key]
+            options.append(f"--{key} {low} {high}")
+    return options
+
+
+def get_rejected_options(wildcards, input):
+    return [get_option("--rejected", path) for path in input.rejected]
+
+
+def get_image_options(wildcards, input):
+    return [get_option("--images", path) for path in input.images]
+
+
+def get_seed_option():
+    """The seed of the splits as an option, or none: then the stage draws one."""
+    seed = config["split"]["seed"]
+    return "" if seed is None else get_option("--seed", str(seed))
+
+
+def get_train_options(wildcards):
+    """The settings of a test as options, each named as its key in the configuration."""
+    common = (
+        "head_epochs",
+        "head_lr",
+        "lr_find_iterations",
+        "weights",
+        "recipe",
+        "seed",
+        "device",
+    )
+    options = {
+        **TESTS[wildcards.test][1],
+        **{key: config["train"][key] for key in common},
+        **config["augment"],
+    }
+    flip = "--flip" if options.pop("flip") else "--no-flip"
+    return [flip] + [
+        get_option(f"--{key.replace('_', '-')}", str(value))
+        for key, value in options.items()
+    ]
+
+
+def get_shortcut_options(wildcards, input):
+    return [get_option("--shortcuts", path) for path in input.shortcuts]
+
+
+def get_interval_options():
+    """How intervals are made, the same ones wherever numbers are told."""
+    keys = ("confidence", "resamples", "seed")
+    return [f"--{key} {config['evaluate'][key]}" for key in keys]
+
+
+def get_aggregation_options():
+    return [f"--aggregation {way}" for way in config["evaluate"]["aggregations"]]
+
+
+def get_leakage_like(wildcards, input):
+    return get_option("--like", input.like)
+
+
+def get_leakage_options():
+    """The audit's settings as options; every protocol must know of all others."""
+    settings = config["leakage"]
+    among = [f"--among {protocol}" for protocol in settings["protocols"]]
+    numbers = [f"--{key} {settings[key]}" for key in ("folds", "repeats", "seed")]
+    return [*among, *numbers, f"--device {config['train']['device']}"]
+
+
+def get_shown_audit(wildcards, input):
+    return get_option("--leakage", input.leakage[0] if input.leakage else "")
