@@ -158,6 +158,8 @@ TRUTH = _table(
     unique=["crop", "noise", "level", "filter"],
 )
 
+STACKED = _table({"roi_id": _name()}, unique=["roi_id"])
+
 SPLIT = _table(
     {
         "image_id": _name(),

@@ -30,6 +30,7 @@ LIGHT_STAGES = (
     "mcalc.images.bench_filters",
     "mcalc.images.choose_filter",
     "mcalc.images.enhance",
+    "mcalc.images.stack",
     "mcalc.evaluation.draw_seed",
     "mcalc.evaluation.split",
     "mcalc.evaluation.overlap",
@@ -104,6 +105,7 @@ def test_every_stage_is_a_command():
             "bench-filters",
             "choose-filter",
             "enhance",
+            "stack",
             "draw-seed",
             "split",
             "train",
@@ -229,6 +231,7 @@ def test_a_missing_data_set_is_3(mcalc, tmp_path):
     [
         "convert --catalog {0}/no.csv --shard 0 --images {0}/i --rejected {0}/r.csv",
         "enhance {0}/no --choice {0}/no.json --enhanced {0}/e",
+        "stack {0}/no --stack {0}/s.npy",
         "clean {0}/no --cleaned {0}/c --kept {0}/k.csv",
         "clean-mammograms --catalog {0}/no.csv --images {0}/i --kept {0}/k.csv --origin dataset",
         "compare-filters {0}/no --scores {0}/s.csv --filter mean:3",

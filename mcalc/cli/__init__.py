@@ -20,6 +20,7 @@ COMMANDS = (
     images.bench_filters,
     images.choose_filter,
     images.enhance,
+    images.stack,
     evaluation.draw_seed,
     evaluation.split,
     evaluation.overlap,

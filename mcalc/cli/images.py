@@ -201,3 +201,15 @@ def enhance(
         images, choice=choice, enhanced=enhanced, threads=threads, progress=bar("filtering")
     )
     typer.echo(message)
+
+
+def stack(
+    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    stack: Annotated[Path, typer.Option(help="NPY file to write, and a CSV beside it.")],
+    threads: Threads = 1,
+):
+    """Put the enhanced images of all shards into one file, which training maps into memory."""
+    from mcalc.images.stack import stack_images
+
+    message = stack_images(images, stack=stack, threads=threads, progress=bar("stacking"))
+    typer.echo(message)

@@ -13,12 +13,13 @@ from mcalc.cli.options import (
     Recipe,
     Resamples,
     ResampleSeed,
+    Stack,
     Threads,
 )
 
 
 def train(
-    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    stack: Stack,
     split: Annotated[Path, typer.Option(help="The table that `mcalc split` wrote.")],
     run: Annotated[Path, typer.Option(help="Folder to write: weights, card and tables.")],
     protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
@@ -71,7 +72,7 @@ def train(
     augmentation = Augmentation(flip, max_rotate, max_zoom, max_lighting, max_warp)
     message = train_run(
         split,
-        images,
+        stack,
         run=run,
         settings=settings,
         augmentation=augmentation,
@@ -82,7 +83,7 @@ def train(
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    stack: Stack,
     trained: Annotated[Path, typer.Option(help="The run folder that `mcalc train` wrote.")],
     split: Annotated[Path, typer.Option(help="The split whose images are predicted.")],
     run: Annotated[Path, typer.Option(help="Folder to write: card and tables.")],
@@ -97,7 +98,7 @@ def predict(
 
     message = predict_run(
         trained,
-        images,
+        stack,
         split=split,
         run=run,
         protocol=str(protocol),
@@ -108,7 +109,7 @@ def predict(
 
 
 def shortcuts(
-    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    stack: Stack,
     catalog: Catalog,
     split: Annotated[Path, typer.Option(help="The split whose images are asked for.")],
     shortcuts: Annotated[Path, typer.Option(help="Table to write: one row a model and image.")],
@@ -123,7 +124,7 @@ def shortcuts(
 
     message = write_shortcuts(
         catalog,
-        images,
+        stack,
         split=split,
         shortcuts=shortcuts,
         trained_split=trained_split,
@@ -148,7 +149,7 @@ def audit_tables(
 
 
 def audit_leakage(
-    images: Annotated[list[Path], typer.Argument(help="The shard folders of enhanced images.")],
+    stack: Stack,
     catalog: Catalog,
     protocol: Annotated[Protocol, typer.Option(help="What is kept apart.")],
     answers: Annotated[Path, typer.Option(help="Table to write: one row an answer.")],
@@ -173,7 +174,7 @@ def audit_leakage(
 
     message = audit_leakage(
         catalog,
-        images,
+        stack,
         rejected=rejected or [],
         protocol=protocol,
         protocols=list(map(str, among or [])),

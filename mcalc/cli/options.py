@@ -40,6 +40,7 @@ Aggregation = StrEnum("Aggregation", ["mean", "max"])
 Catalog = Annotated[Path, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")]
 Rejected = Annotated[Path, typer.Option(help="Table to write: ROIs set aside, with the reason.")]
 Shard = Annotated[Path, typer.Argument(help="A shard's folder of PNG files.")]
+Stack = Annotated[Path, typer.Argument(help="The images that `mcalc stack` wrote.")]
 MaxPixels = Annotated[
     int, typer.Option(min=1, help="Images that claim more pixels are set aside undecoded.")
 ]

@@ -35,24 +35,6 @@ def read_png(path: str | os.PathLike) -> np.ndarray:
     return image
 
 
-def load_images(folders: list[str | os.PathLike], roi_ids: list[str]) -> dict[str, np.ndarray]:
-    """Read the PNG files of the ROIs from the shard folders, once each: (size, size) uint8."""
-    paths = {path.stem: path for folder in folders for path in image_paths(folder)}
-    missing = sorted(set(roi_ids) - set(paths))
-    if missing:
-        raise DataError(
-            f"{len(missing)} images of the split are in none of the folders, such as {missing[0]}; "
-            "run enhance again."
-        )
-    images = {roi_id: read_png(paths[roi_id]) for roi_id in sorted(set(roi_ids))}
-    for roi_id, image in images.items():
-        if image.dtype != np.uint8:  # fastai would keep the lower half of each level
-            raise DataError(
-                f"{paths[roi_id]}: an image of 16 bits; give the shard folders that enhance wrote."
-            )
-    return images
-
-
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write a (rows, columns) image, uint8 or uint16, as PNG into a folder of `whole_folder`.
 

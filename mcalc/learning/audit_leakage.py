@@ -11,7 +11,7 @@ from mcalc import records
 from mcalc.errors import DataError
 from mcalc.evaluation.leakage import audit_folds, mark_known, shuffle_labels
 from mcalc.evaluation.protocols import rotated_images
-from mcalc.images.shards import load_images
+from mcalc.images.stack import Stack, read_stack
 from mcalc.learning.shortcut_models import fit_and_answer, read_features
 
 # Learns in a second, and knows a crop again in any turn.
@@ -20,7 +20,7 @@ FOREST = "histogram"
 
 def audit_leakage(
     catalog: str | os.PathLike,
-    images: list[str | os.PathLike],
+    stack: str | os.PathLike,
     *,
     rejected: list[str | os.PathLike],
     protocol: str,
@@ -43,8 +43,8 @@ def audit_leakage(
     ----------
     catalog : path
         The table of ROIs (CATALOG).
-    images : list of path
-        The shard folders of the enhanced images.
+    stack : path
+        The enhanced images, as `mcalc stack` wrote them.
     rejected : list of path
         The tables of ROIs that later stages set aside; they are left out.
     protocol : str
@@ -71,7 +71,7 @@ def audit_leakage(
     rois = records.read(catalog, records.CATALOG)
     aside = records.read_all(rejected, records.REJECTED)
     rois = rois[~rois["roi_id"].isin(aside["roi_id"])].sort_values("roi_id", ignore_index=True)
-    pixels = load_images(images, list(rois["roi_id"]))
+    pixels = read_stack(stack, list(rois["roi_id"]))
     if like is None:
         name, ask = FOREST, _forest(rois, pixels)
     else:
@@ -96,7 +96,7 @@ def audit_leakage(
     return f"{answers}: {name}, {protocol}, {repeats} times {len(splits)} folds, {size} train"
 
 
-def _forest(rois: pd.DataFrame, pixels: dict[str, np.ndarray]):
+def _forest(rois: pd.DataFrame, pixels: Stack):
     """Return a function of a fold and a seed: the forest's answers for the measured rows."""
     found, _ = read_features(rois, pixels, (FOREST,))
     if not found:
@@ -120,7 +120,7 @@ def _forest(rois: pd.DataFrame, pixels: dict[str, np.ndarray]):
     return ask
 
 
-def _network(card: Path, pixels: dict[str, np.ndarray], device: str, threads: int):
+def _network(card: Path, pixels: Stack, device: str, threads: int):
     """Return the network's name, and a function as `_forest` returns it."""
     # Here, since a forest needs no torch, which takes seconds to import.
     import torch

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from fastai.basics import DisplayedTransform, noop
@@ -16,6 +15,7 @@ from fastai.vision.augment import aug_transforms
 from fastai.vision.core import imagenet_stats
 
 from mcalc.errors import DataError
+from mcalc.images.stack import Stack
 from mcalc.learning import fastai1_augmentation
 from mcalc.records import LABELS
 
@@ -59,7 +59,7 @@ class Augmentation(NamedTuple):
 
 def make_batches(
     rows: pd.DataFrame,
-    images: dict[str, np.ndarray],
+    images: Stack,
     *,
     batch_size: int,
     augmentation: Augmentation,
@@ -73,8 +73,8 @@ def make_batches(
     rows : DataFrame
         SPLIT rows; the subset 'valid' validates, in the order of the rows. Those of 'test' are
         in no batch.
-    images : dict of ndarray
-        By ROI id, (size, size), uint8; a row's quarter turns are applied when it is loaded.
+    images : Stack
+        A row's quarter turns are applied when it is taken.
     batch_size : int
         At most the number of training rows (the last, smaller batch of an epoch is left out).
     augmentation : Augmentation
@@ -89,7 +89,11 @@ def make_batches(
             f"Batch size {batch_size} is larger than the {training} training images; lower "
             "batch_size in train.settings."
         )
-    own = {name: TurnedImages(rows[rows["subset"] == name], images) for name in ("train", "valid")}
+    pixels = place_pixels(images, device)
+    own = {
+        name: TurnedImages(rows[rows["subset"] == name], images, pixels)
+        for name in ("train", "valid")
+    }
     steps = [
         IntToFloatTensor(),
         *augmentation.transforms(recipe),
@@ -101,7 +105,7 @@ def make_batches(
         bs=batch_size,
         shuffle=True,
         drop_last=True,
-        # The images are in memory already: other processes would only copy them.
+        # Nothing is decoded, and augmentation is the device's: other processes would only copy.
         num_workers=0,
         device=device,
         after_batch=steps,
@@ -109,13 +113,25 @@ def make_batches(
     return DataLoaders(train, measured_batches(train, own["valid"]), device=device)
 
 
+def place_pixels(images: Stack, device: torch.device) -> torch.Tensor:
+    """Return the pixels where batches are made of them: (images, size, size), uint8.
+
+    They stay in the mapped file, whose pages the processes of a machine share, unless a GPU has
+    room for all of them in a quarter of its free memory; then only numbers of rows travel there.
+    """
+    pixels = torch.from_numpy(images.pixels)
+    if device.type == "cuda" and pixels.nbytes <= torch.cuda.mem_get_info(device)[0] // 4:
+        return pixels.to(device)
+    return pixels
+
+
 class TurnedImages:
-    """The images of some rows of a split, in memory, which fastai takes for a data set.
+    """The images of some rows of a split, which fastai takes for a data set.
 
     Attributes
     ----------
     pixels : Tensor
-        (ROIs, size, size), uint8: each ROI once, however many of its turns are asked for.
+        (images, size, size), uint8: each ROI once, however many of its turns are asked for.
     places : Tensor
         For each row, where its ROI is in `pixels`.
     turns : Tensor
@@ -128,12 +144,10 @@ class TurnedImages:
 
     vocab, c, n_inp = LABELS, len(LABELS), 1
 
-    def __init__(self, rows: pd.DataFrame, images: dict[str, np.ndarray]) -> None:
-        # Where no row is left, one image still tells the size.
-        roi_ids = sorted(set(rows["roi_id"])) or sorted(images)[:1]
-        places = {roi_id: place for place, roi_id in enumerate(roi_ids)}
-        self.pixels = torch.from_numpy(np.stack([images[roi_id] for roi_id in roi_ids]))
-        self.places = torch.tensor([places[roi_id] for roi_id in rows["roi_id"]], dtype=torch.long)
+    def __init__(self, rows: pd.DataFrame, images: Stack, pixels: torch.Tensor) -> None:
+        self.pixels = pixels
+        places = [images.places[roi_id] for roi_id in rows["roi_id"]]
+        self.places = torch.tensor(places, dtype=torch.long)
         self.turns = torch.from_numpy(rows["quarter_turns"].to_numpy(copy=True))
         self.labels = torch.tensor([LABELS.index(label) for label in rows["label"]])
         self.split_idx = 0 if (rows["subset"] == "train").all() else 1
@@ -145,7 +159,8 @@ class TurnedImages:
         """Return images, (rows, 1, size, size) uint8, turned counter-clockwise, and labels."""
         images, turns = self.pixels[self.places[rows]], self.turns[rows]
         for quarter_turns in (1, 2, 3):
-            turned = turns == quarter_turns
+            # Numbers of rows, found on the CPU: a GPU need not stop to count what a mask selects.
+            turned = (turns == quarter_turns).nonzero().flatten()
             images[turned] = torch.rot90(images[turned], quarter_turns, (1, 2))
         return TensorImage(images[:, None]), TensorCategory(self.labels[rows])
 
@@ -194,7 +209,7 @@ def measured_batches(train: Batches, measured: TurnedImages) -> Batches:
     return train.new(measured, shuffle=False, drop_last=False)
 
 
-def images_hash(rows: pd.DataFrame, images: dict[str, np.ndarray]) -> str:
+def images_hash(rows: pd.DataFrame, images: Stack) -> str:
     """Return twelve hex digits that stand for the split's rows and the pixels they name."""
     digest = hashlib.sha256(rows.to_csv(index=False).encode())
     for roi_id in sorted(images):

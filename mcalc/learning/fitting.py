@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.schedule import LRFinder, ParamScheduler, valley
@@ -14,6 +13,7 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 
 from mcalc.errors import UsageError
+from mcalc.images.stack import Stack
 from mcalc.learning import fastai1
 from mcalc.learning.batches import Augmentation, make_batches
 from mcalc.learning.checkpoints import Checkpoint, Course, KeepCheckpoint, StopWhenAsked
@@ -83,7 +83,7 @@ class Trained(NamedTuple):
 
 def fit_network(
     rows: pd.DataFrame,
-    pixels: dict[str, np.ndarray],
+    images: Stack,
     *,
     settings: Settings,
     weights: dict[str, torch.Tensor] | None,
@@ -97,8 +97,7 @@ def fit_network(
     ----------
     rows : DataFrame
         SPLIT rows of one fold, of which `train` and `valid` are used; `valid` chooses nothing.
-    pixels : dict of ndarray
-        By ROI id, (size, size), uint8.
+    images : Stack
     settings : Settings
         Its `protocol`, `test` and `fold` only name the run.
     weights : dict of Tensor or None
@@ -118,7 +117,7 @@ def fit_network(
     set_seed(settings.seed, reproducible=True)
     batches = make_batches(
         rows,
-        pixels,
+        images,
         batch_size=settings.batch_size,
         augmentation=augmentation,
         device=device,

@@ -7,6 +7,7 @@ from fastai.learner import Learner
 
 from mcalc import records
 from mcalc.errors import UsageError
+from mcalc.images.stack import Stack
 from mcalc.learning.batches import TurnedImages, measured_batches
 
 
@@ -19,22 +20,20 @@ def find_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def predict_images(
-    learner: Learner, rows: pd.DataFrame, images: dict[str, np.ndarray]
-) -> pd.DataFrame:
+def predict_images(learner: Learner, rows: pd.DataFrame, images: Stack) -> pd.DataFrame:
     """Return PREDICTIONS rows of the validation and the test images, in the order of `rows`.
 
     Parameters
     ----------
     learner : Learner
-        Its batches were made of `rows`.
+        Its batches were made of `rows` and `images`.
     rows : DataFrame
         The SPLIT rows of one fold.
-    images : dict of ndarray
-        By ROI id, (size, size), uint8.
+    images : Stack
     """
     predictions = rows[rows["subset"] != "train"].drop(columns=["fold"])
-    batches = measured_batches(learner.dls.train, TurnedImages(predictions, images))
+    measured = TurnedImages(predictions, images, learner.dls.train.dataset.pixels)
+    batches = measured_batches(learner.dls.train, measured)
     with learner.no_bar(), learner.no_logging():
         probabilities, _, losses = learner.get_preds(dl=batches, with_loss=True)
     malignant = probabilities[:, records.LABELS.index(records.MALIGNANT)]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from mcalc import records
 from mcalc.errors import DataError
 from mcalc.files import write_text
-from mcalc.images.shards import load_images
+from mcalc.images.stack import read_stack
 from mcalc.learning.batches import Augmentation, images_hash, make_batches
 from mcalc.learning.inference import find_device, predict_images
 from mcalc.learning.networks import build_learner
@@ -19,7 +19,7 @@ from mcalc.learning.networks import build_learner
 
 def predict_run(
     trained: str | os.PathLike,
-    images: list[str | os.PathLike],
+    stack: str | os.PathLike,
     *,
     split: str | os.PathLike,
     run: str | os.PathLike,
@@ -37,8 +37,8 @@ def predict_run(
     ----------
     trained : path
         The folder that `train` wrote.
-    images : list of path
-        The shard folders of the enhanced images.
+    stack : path
+        The enhanced images, as `mcalc stack` wrote them.
     split : path
         The protocol's table (SPLIT); the run's fold of it is taken.
     run : path
@@ -60,10 +60,10 @@ def predict_run(
     card = _read_card(trained / "run.json")
     settings = card["settings"]
     rows = records.read_fold(split, settings["fold"])
-    pixels = load_images(images, list(rows["roi_id"]))
+    images = read_stack(stack, list(rows["roi_id"]))
     batches = make_batches(
         rows,
-        pixels,
+        images,
         # Of no effect on what a trained network says; the training batches are not used.
         batch_size=min(settings["batch_size"], int((rows["subset"] == "train").sum())),
         augmentation=Augmentation(),
@@ -71,12 +71,12 @@ def predict_run(
     )
     learner = build_learner(batches, settings["network"], None, recipe=settings["recipe"])
     _load_weights(learner.model, trained / "weights.safetensors")
-    predictions = predict_images(learner, rows, pixels)
+    predictions = predict_images(learner, rows, images)
     card |= {
         "trained_as": settings["protocol"],
         "settings": settings | {"protocol": protocol},
         "images": rows["subset"].value_counts().to_dict(),
-        "data_hash": images_hash(rows, pixels),
+        "data_hash": images_hash(rows, images),
     }
     for name, schema in (("history.csv", records.HISTORY), ("lr_find.csv", records.LR_FIND)):
         records.write(records.read(trained / name, schema), run / name, schema)

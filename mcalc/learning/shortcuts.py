@@ -7,13 +7,13 @@ import pandas as pd
 
 from mcalc import records
 from mcalc.errors import DataError
-from mcalc.images.shards import load_images
+from mcalc.images.stack import read_stack
 from mcalc.learning.shortcut_models import fit_and_answer, read_features
 
 
 def write_shortcuts(
     catalog: str | os.PathLike,
-    images: list[str | os.PathLike],
+    stack: str | os.PathLike,
     *,
     split: str | os.PathLike,
     shortcuts: str | os.PathLike,
@@ -30,8 +30,8 @@ def write_shortcuts(
     ----------
     catalog : path
         The table of ROIs (CATALOG). The files that it names are opened for the size of the crops.
-    images : list of path
-        The shard folders of the enhanced images.
+    stack : path
+        The enhanced images, as `mcalc stack` wrote them.
     split : path
         The protocol's table (SPLIT), whose validation and test images are asked for.
     shortcuts : path
@@ -60,7 +60,7 @@ def write_shortcuts(
     asked = rows[rows["subset"] != "train"].drop(columns="fold")
     training = learned[learned["subset"] == "train"].drop_duplicates("roi_id")
     rois = _find_rois(catalog, split, pd.concat([asked, training])["roi_id"])
-    found, left_out = read_features(rois, load_images(images, list(rois["roi_id"])))
+    found, left_out = read_features(rois, read_stack(stack, list(rois["roi_id"])))
     place = pd.Series(range(len(rois)), index=rois["roi_id"])
     tables = []
     for name, values in found.items():

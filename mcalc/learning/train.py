@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from mcalc import __version__, records
 from mcalc.files import whole_file, write_text
-from mcalc.images.shards import load_images
+from mcalc.images.stack import read_stack
 from mcalc.learning.batches import Augmentation, images_hash
 from mcalc.learning.checkpoints import Checkpoint
 from mcalc.learning.fitting import Settings, Trained, fit_network
@@ -27,7 +27,7 @@ RECORDED_VERSIONS = ("torch", "torchvision", "fastai", "numpy", "opencv-python-h
 
 def train_run(
     split: str | os.PathLike,
-    images: list[str | os.PathLike],
+    stack: str | os.PathLike,
     *,
     run: str | os.PathLike,
     settings: Settings,
@@ -51,8 +51,8 @@ def train_run(
     ----------
     split : path
         The protocol's table (SPLIT).
-    images : list of path
-        The shard folders of the enhanced images.
+    stack : path
+        The enhanced images, as `mcalc stack` wrote them.
     run : path
     settings : Settings
     augmentation : Augmentation
@@ -75,21 +75,21 @@ def train_run(
     torch.set_num_threads(threads)
     weights = load_weights(settings.network, settings.weights)
     rows = records.read_fold(split, settings.fold)
-    pixels = load_images(images, list(rows["roi_id"]))
-    card = _card(settings, augmentation, rows, pixels)
+    images = read_stack(stack, list(rows["roi_id"]))
+    card = _card(settings, augmentation, rows, images)
     checkpoint = Checkpoint(Path(run) / CHECKPOINT, _key(card, weights, chosen))
     print(f"{run}: training {checkpoint.find()}", flush=True)
     with checkpoint.listening():
         trained = fit_network(
             rows,
-            pixels,
+            images,
             settings=settings,
             weights=weights,
             augmentation=augmentation,
             device=chosen,
             checkpoint=checkpoint,
         )
-    predictions = predict_images(trained.learner, rows, pixels)
+    predictions = predict_images(trained.learner, rows, images)
     _write(Path(run), trained, card | trained.advice, predictions)
     checkpoint.remove()
     last = trained.history[-1]["error_rate"]
@@ -106,18 +106,18 @@ def _key(card: dict, weights: dict[str, torch.Tensor] | None, device: torch.devi
     return digest.hexdigest()
 
 
-def _card(settings: Settings, augmentation: Augmentation, rows: pd.DataFrame, pixels: dict) -> dict:
+def _card(settings: Settings, augmentation: Augmentation, rows: pd.DataFrame, images: dict) -> dict:
     versions = {name: importlib.metadata.version(name) for name in RECORDED_VERSIONS}
     return {
         "classes": list(records.LABELS),
         "network": settings.network,
-        "size": int(next(iter(pixels.values())).shape[0]),
+        "size": int(next(iter(images.values())).shape[0]),
         "channels": "the grey level, three times",
         "normalisation": dict(zip(("mean", "std"), imagenet_stats, strict=True)),
         "settings": asdict(settings),
         "augmentation": augmentation._asdict(),
         "images": rows["subset"].value_counts().to_dict(),
-        "data_hash": images_hash(rows, pixels),
+        "data_hash": images_hash(rows, images),
         "versions": {"mcalc": __version__, **versions},
         "intended_use": "Research, not diagnosis.",
     }

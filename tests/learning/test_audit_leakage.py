@@ -12,6 +12,7 @@ from mcalc.errors import DataError
 from mcalc.evaluation.leakage import score_answers
 from mcalc.evaluation.score_rows import Settings
 from mcalc.images.shards import write_png
+from mcalc.images.stack import stack_images
 from mcalc.learning import shortcut_models
 from mcalc.learning.audit_leakage import audit_leakage
 
@@ -54,6 +55,7 @@ def data(tmp_path_factory):
         spread, grey = draw.uniform(10, 60), draw.uniform(60, 190)
         image = cv2.GaussianBlur(draw.normal(grey, spread, (32, 32)), (0, 0), 1)
         write_png(folder / f"0/roi{number}.png", image.clip(0, 255).astype(np.uint8))
+    stack_images([folder / "0"], stack=folder / "stack.npy")
     return folder
 
 
@@ -62,7 +64,7 @@ def audit(data, answers, **changes) -> pd.DataFrame:
     rejected = changes.pop("rejected", [data / "rejected.csv"])
     audit_leakage(
         data / "catalog.csv",
-        [changes.pop("images", data / "0")],
+        changes.pop("stack", data / "stack.npy"),
         rejected=rejected,
         answers=answers,
         **options | changes,
@@ -132,8 +134,9 @@ def test_images_that_are_all_alike_are_refused(data, tmp_path):
     (tmp_path / "0").mkdir()
     for number in range(2 * PATIENTS):
         write_png(tmp_path / f"0/roi{number}.png", np.full((32, 32), 9, np.uint8))
+    stack_images([tmp_path / "0"], stack=tmp_path / "stack.npy")
     with pytest.raises(DataError, match="All ROIs have the same grey levels"):
-        audit(data, tmp_path / "a.csv", images=tmp_path / "0")
+        audit(data, tmp_path / "a.csv", stack=tmp_path / "stack.npy")
     assert not (tmp_path / "a.csv").exists()
 
 
@@ -170,10 +173,11 @@ def test_a_network_is_trained_as_its_card_says(data, tmp_path):
     for number in range(2 * PATIENTS):
         image = cv2.imread(str(data / f"0/roi{number}.png"), cv2.IMREAD_GRAYSCALE)
         write_png(tmp_path / f"0/roi{number}.png", cv2.resize(image, (64, 64)))
+    stack_images([tmp_path / "0"], stack=tmp_path / "stack.npy")
     table = audit(
         data,
         tmp_path / "a.csv",
-        images=tmp_path / "0",
+        stack=tmp_path / "stack.npy",
         like=tmp_path / "run.json",
         folds=2,
         repeats=1,

@@ -1,15 +1,12 @@
 """From a split's rows to batches: turned, labelled, normalised, and validation left alone."""
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from mcalc.errors import DataError
-from mcalc.images.shards import load_images
+from mcalc.images.stack import Stack
 from mcalc.learning.batches import Augmentation, images_hash, make_batches
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
@@ -23,6 +20,10 @@ def draw_images(many: int = 6, size: int = 16) -> dict[str, np.ndarray]:
         f"roi{n}": np.random.default_rng(n).integers(0, 256, (size, size)).astype(np.uint8)
         for n in range(many)
     }
+
+
+def as_stack(images: dict[str, np.ndarray]) -> Stack:
+    return Stack(np.stack(list(images.values())), list(images))
 
 
 def draw_rows(many: int = 6) -> pd.DataFrame:
@@ -48,7 +49,7 @@ def batches(rows=None, augmentation=NO_AUGMENTATION, batch_size: int = 5, seed: 
     torch.manual_seed(seed)
     return make_batches(
         draw_rows() if rows is None else rows,
-        draw_images(),
+        as_stack(draw_images()),
         batch_size=batch_size,
         augmentation=augmentation,
         device=torch.device("cpu"),
@@ -67,38 +68,6 @@ def expected_tensor(row: dict) -> torch.Tensor:
 # --- refusals -----------------------------------------------------------------------------------
 
 
-def write_images(folder: Path, images: dict[str, np.ndarray]) -> Path:
-    folder.mkdir()
-    for name, image in images.items():
-        cv2.imwrite(str(folder / f"{name}.png"), image)
-    return folder
-
-
-def test_missing_images_are_counted_with_an_example_and_the_stage(tmp_path):
-    folder = write_images(tmp_path / "0", draw_images(2))
-    with pytest.raises(DataError, match=r"2 images .* such as roi7; run enhance again"):
-        load_images([folder], ["roi0", "roi9", "roi7", "roi9"])
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match="nowhere: no such folder"):
-        load_images([tmp_path / "nowhere"], ["roi0"])
-
-
-def test_a_broken_picture_is_named(tmp_path):
-    folder = write_images(tmp_path / "0", draw_images(2))
-    (folder / "roi1.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"roi1\.png: not a readable grey PNG"):
-        load_images([folder], ["roi0", "roi1"])
-
-
-def test_pictures_of_16_bits_are_refused_instead_of_read_wrongly(tmp_path):
-    folder = write_images(tmp_path / "0", draw_images(2))
-    cv2.imwrite(str(folder / "roi1.png"), np.full((16, 16), 30000, np.uint16))
-    with pytest.raises(DataError, match=r"roi1\.png: an image of 16 bits.*enhance"):
-        load_images([folder], ["roi0", "roi1"])
-
-
 @pytest.mark.parametrize("batch_size", [17, 1000])
 def test_a_batch_larger_than_the_training_set_is_refused_with_both_numbers(batch_size):
     pattern = rf"Batch size {batch_size} is larger than the 16 training images; lower batch_size"
@@ -111,16 +80,6 @@ def test_a_batch_of_all_training_images_is_allowed():
 
 
 # --- what is loaded -----------------------------------------------------------------------------
-
-
-def test_images_are_read_from_all_folders_once_each(tmp_path):
-    images = draw_images(4)
-    first = write_images(tmp_path / "0", {name: images[name] for name in ("roi0", "roi1")})
-    second = write_images(tmp_path / "1", {name: images[name] for name in ("roi2", "roi3")})
-    loaded = load_images([first, second], ["roi3", "roi0", "roi3", "roi0", "roi2"])
-    assert set(loaded) == {"roi0", "roi2", "roi3"}
-    for name, image in loaded.items():
-        np.testing.assert_array_equal(image, images[name])
 
 
 @pytest.mark.parametrize("augmentation", [NO_AUGMENTATION, Augmentation(), MUCH_AUGMENTATION])
@@ -192,7 +151,7 @@ def test_the_same_seed_gives_the_same_training_batches_and_another_others():
         set_seed(seed, reproducible=True)
         loaders = make_batches(
             draw_rows(),
-            draw_images(),
+            as_stack(draw_images()),
             batch_size=5,
             augmentation=Augmentation(),
             device=torch.device("cpu"),
@@ -205,12 +164,26 @@ def test_the_same_seed_gives_the_same_training_batches_and_another_others():
 
 def test_the_hash_stands_for_the_rows_and_the_pixels():
     rows, images = draw_rows(), draw_images()
-    first = images_hash(rows, images)
+    first = images_hash(rows, as_stack(images))
     assert len(first) == 12
-    assert images_hash(rows.copy(), dict(reversed(images.items()))) == first
+    assert images_hash(rows.copy(), as_stack(dict(reversed(images.items())))) == first
     changed = {name: image.copy() for name, image in images.items()}
     changed["roi2"][3, 3] ^= 1
-    assert images_hash(rows, changed) != first
+    assert images_hash(rows, as_stack(changed)) != first
     other = rows.copy()
     other.loc[0, "subset"] = "valid"
-    assert images_hash(other, images) != first
+    assert images_hash(other, as_stack(images)) != first
+
+
+def test_taking_batches_leaves_the_stack_as_it_is():
+    images = as_stack(draw_images())
+    before = images.pixels.copy()
+    for subset in make_batches(
+        draw_rows(),
+        images,
+        batch_size=5,
+        augmentation=MUCH_AUGMENTATION,
+        device=torch.device("cpu"),
+    ):
+        list(subset)
+    np.testing.assert_array_equal(images.pixels, before)

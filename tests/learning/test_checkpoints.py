@@ -17,6 +17,7 @@ from fastai.learner import Learner
 
 from mcalc import records
 from mcalc.errors import DataError
+from mcalc.images.stack import stack_images
 from mcalc.learning.batches import Augmentation
 from mcalc.learning.checkpoints import Checkpoint, StoppedError
 from mcalc.learning.fitting import Settings
@@ -48,6 +49,7 @@ def data(tmp_path_factory) -> Path:
             }
             for turns in range(4)
         ]
+    stack_images([folder / "images"], stack=folder / "stack.npy")
     records.write(pd.DataFrame(rows), folder / "split.csv", records.SPLIT)
     return folder
 
@@ -58,7 +60,7 @@ def train(data: Path, run: Path, recipe: str = "fastai2", **changes) -> str:
     values |= {"lr_find_iterations": 6, "seed": 3, "recipe": recipe}
     return train_run(
         data / "split.csv",
-        [data / "images"],
+        data / "stack.npy",
         run=run,
         settings=Settings(**values | changes),
         augmentation=Augmentation(),
@@ -249,7 +251,7 @@ def test_a_loss_that_is_no_number_stops_after_its_epoch(data, tmp_path, monkeypa
 def test_the_command_stops_with_143_and_goes_on(data, tmp_path):
     """The installed command, ended by SIGTERM when its first checkpoint is there."""
     command = [sys.executable, "-c", "from mcalc.cli import main; main()", "train"]
-    command += [data / "images", "--split", data / "split.csv", "--run", tmp_path / "run"]
+    command += [data / "stack.npy", "--split", data / "split.csv", "--run", tmp_path / "run"]
     command += ["--protocol", "patient", "--network", "alexnet", "--weights", "none"]
     command += ["--batch-size", 4, "--epochs", 400, "--lr-find-iterations", 6, "--device", "cpu"]
     command = list(map(str, command))

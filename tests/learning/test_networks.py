@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from mcalc.errors import DataError, UsageError
+from mcalc.images.stack import Stack
 from mcalc.learning.batches import Augmentation, make_batches
 from mcalc.learning.fastai1 import fit_one_cycle
 from mcalc.learning.networks import NETWORKS, build_learner, load_weights
@@ -28,10 +29,8 @@ EVERY_NETWORK = [
 @pytest.fixture(scope="module")
 def batches():
     """Eight random images of 64 x 64, two of which validate."""
-    images = {
-        f"roi{number}": np.random.default_rng(number).integers(0, 256, (64, 64)).astype(np.uint8)
-        for number in range(8)
-    }
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 64, 64)).astype(np.uint8)
+    images = Stack(pixels, [f"roi{number}" for number in range(8)])
     rows = pd.DataFrame({"roi_id": list(images), "quarter_turns": 0})
     rows["label"] = ["benign", "malignant"] * 4
     rows["subset"] = ["valid"] * 2 + ["train"] * 6

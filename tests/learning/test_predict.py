@@ -10,6 +10,7 @@ from mcalc import records
 from mcalc.errors import DataError, McalcError
 from mcalc.evaluation.evaluate import evaluate_runs
 from mcalc.images.shards import write_png
+from mcalc.images.stack import stack_images
 from mcalc.learning.batches import Augmentation
 from mcalc.learning.predict import predict_run
 from mcalc.learning.train import Settings, train_run
@@ -33,6 +34,7 @@ def trained(tmp_path_factory):
         valid = table["quarter_turns"] == turns
         table["subset"] = np.where(valid, "valid", "train")
         records.write(table, folder / f"{name}.csv", records.SPLIT)
+    stack_images([folder / "images"], stack=folder / "stack.npy")
     settings = Settings(
         *("paper", "alexnet", 1, 0),
         **{"batch_size": 9, "lr_min": 1e-5, "lr_max": 1e-4, "epochs": 1, "head_lr": 1e-3},
@@ -40,7 +42,7 @@ def trained(tmp_path_factory):
     )
     train_run(
         folder / "first.csv",
-        [folder / "images"],
+        folder / "stack.npy",
         run=folder / "run",
         settings=settings,
         augmentation=Augmentation(max_warp=0.2),
@@ -51,7 +53,7 @@ def trained(tmp_path_factory):
 
 def predict(folder, split: str, run, **changes) -> str:
     options = {"split": folder / f"{split}.csv", "protocol": "paper_resplit", "device": "cpu"}
-    return predict_run(folder / "run", [folder / "images"], run=run, **options | changes)
+    return predict_run(folder / "run", folder / "stack.npy", run=run, **options | changes)
 
 
 def predictions(run) -> pd.DataFrame:
@@ -103,7 +105,7 @@ def test_a_run_that_is_not_whole_is_named(trained, tmp_path, name):
             (tmp_path / path.name).symlink_to(path)
     options = {"split": trained / "second.csv", "protocol": "paper_resplit", "device": "cpu"}
     with pytest.raises(McalcError, match=name):
-        predict_run(tmp_path, [trained / "images"], run=tmp_path / "new", **options)
+        predict_run(tmp_path, trained / "stack.npy", run=tmp_path / "new", **options)
     assert not (tmp_path / "new/run.json").exists()
 
 
@@ -124,5 +126,5 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, card, said):
         (tmp_path / "run.json").write_text(card)
     options = {"split": tmp_path / "no.csv", "protocol": "paper_resplit", "device": "cpu"}
     with pytest.raises(DataError, match=f"run.json: {said}"):
-        predict_run(tmp_path, [], run=tmp_path / "new", **options)
+        predict_run(tmp_path, tmp_path / "no.npy", run=tmp_path / "new", **options)
     assert not (tmp_path / "new").exists()

@@ -11,6 +11,7 @@ from mcalc import records
 from mcalc.data.dicom_writing import write_dicom
 from mcalc.errors import DataError
 from mcalc.images.shards import write_png
+from mcalc.images.stack import stack_images
 from mcalc.learning import shortcut_features as features
 from mcalc.learning import shortcut_models
 from mcalc.learning.shortcut_models import SHORTCUTS, fit_and_answer, read_features
@@ -114,9 +115,10 @@ class Study:
         (self.folder / "images").mkdir(exist_ok=True)
         for roi_id, image in self.images.items():
             write_png(self.folder / f"images/{roi_id}.png", image)
+        stack_images([self.folder / "images"], stack=self.folder / "stack.npy")
         self.said = write_shortcuts(
             self.folder / "catalog.csv",
-            [self.folder / "images"],
+            self.folder / "stack.npy",
             split=self.folder / "split.csv",
             shortcuts=self.folder / "fold0.csv",
             **options,
@@ -158,7 +160,7 @@ def test_a_roi_that_is_not_in_the_catalog_is_named(study):
 
 def test_a_missing_image_is_named(study):
     del study.images["roi20"]
-    with pytest.raises(DataError, match="are in none of the folders, such as roi20"):
+    with pytest.raises(DataError, match="are missing, such as roi20"):
         study.run()
 
 

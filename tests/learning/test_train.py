@@ -16,6 +16,7 @@ from torchvision import models
 from mcalc import records
 from mcalc.errors import McalcError, UsageError
 from mcalc.evaluation.evaluate import evaluate_runs
+from mcalc.images.stack import stack_images
 from mcalc.learning.batches import Augmentation
 from mcalc.learning.train import Settings, train_run
 
@@ -54,6 +55,7 @@ def data(tmp_path_factory) -> Path:
         valid = table["roi_id"].isin([f"roi{2 * fold}", f"roi{2 * fold + 1}", "roi6"])
         folds.append(table.assign(subset=np.where(valid, "valid", "train")))
     records.write(pd.concat(folds), folder / "split.csv", records.SPLIT)
+    stack_images([folder / "0", folder / "1"], stack=folder / "stack.npy")
     return folder
 
 
@@ -78,7 +80,7 @@ def settings(**changes) -> Settings:
 def train(data: Path, run: Path, **changes) -> str:
     return train_run(
         data / "split.csv",
-        [data / "0", data / "1"],
+        data / "stack.npy",
         run=run,
         settings=settings(**changes),
         augmentation=Augmentation(),
@@ -124,7 +126,7 @@ def test_cuda_without_a_gpu_is_refused_with_what_to_use(data, tmp_path, monkeypa
     with pytest.raises(UsageError, match=r"train\.device is cuda.*no GPU here; use cpu or auto"):
         train_run(
             data / "split.csv",
-            [data / "0"],
+            data / "stack.npy",
             run=tmp_path / "run",
             settings=settings(),
             augmentation=Augmentation(),
@@ -137,7 +139,7 @@ def test_a_missing_split_is_named(data, tmp_path):
     with pytest.raises(McalcError, match=r"nowhere\.csv: cannot be read as a table"):
         train_run(
             tmp_path / "nowhere.csv",
-            [data / "0"],
+            data / "stack.npy",
             run=tmp_path / "run",
             settings=settings(),
             augmentation=Augmentation(),
@@ -145,10 +147,11 @@ def test_a_missing_split_is_named(data, tmp_path):
 
 
 def test_missing_images_are_counted(data, tmp_path):
-    with pytest.raises(McalcError, match="images of the split are in none of the folders"):
+    stack_images([data / "1"], stack=tmp_path / "few.npy")
+    with pytest.raises(McalcError, match=r"few\.npy: \d images of the split are missing"):
         train_run(
             data / "split.csv",
-            [data / "1"],
+            tmp_path / "few.npy",
             run=tmp_path / "run",
             settings=settings(),
             augmentation=Augmentation(),

@@ -235,3 +235,30 @@ rule enhance:
             --threads {threads} \
             >{log:q} 2>&1
         """
+
+
+rule stack:
+    input:
+        expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+    output:
+        pixels="results/{run}/images/stacked.npy",
+        table="results/{run}/images/stacked.csv",
+    log:
+        "logs/{run}/stack.log",
+    benchmark:
+        "logs/{run}/stack.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_hash("images.stack"),
+    shell:
+        """
+        mcalc stack {input:q} \
+            --stack {output.pixels:q} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """

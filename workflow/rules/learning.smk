@@ -5,7 +5,8 @@
 rule train:
     input:
         split="results/{run}/splits/{protocol}.csv",
-        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+        stack="results/{run}/images/stacked.npy",
+        stacked="results/{run}/images/stacked.csv",
         weights=get_weights_file,
     output:
         multiext(
@@ -33,7 +34,7 @@ rule train:
     # training still saves its checkpoint.
     shell:
         """
-        exec mcalc train {input.images:q} \
+        exec mcalc train {input.stack:q} \
             --split {input.split:q} \
             --run {params.run:q} \
             --protocol {wildcards.protocol} \
@@ -50,7 +51,8 @@ rule predict:
     input:
         trained=get_trained_run,
         split="results/{run}/splits/{protocol}.csv",
-        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+        stack="results/{run}/images/stacked.npy",
+        stacked="results/{run}/images/stacked.csv",
     output:
         multiext(
             "results/{run}/runs/{protocol}/{network}/test{test}/fold{fold}/",
@@ -76,7 +78,7 @@ rule predict:
         device=config["train"]["device"],
     shell:
         """
-        mcalc predict {input.images:q} \
+        mcalc predict {input.stack:q} \
             --trained {params.trained:q} \
             --split {input.split:q} \
             --run {params.run:q} \
@@ -92,7 +94,8 @@ rule shortcuts:
         catalog="results/{run}/catalog.csv",
         split="results/{run}/splits/{protocol}.csv",
         trained=get_trained_split,
-        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+        stack="results/{run}/images/stacked.npy",
+        stacked="results/{run}/images/stacked.csv",
     output:
         "results/{run}/shortcuts/{protocol}/fold{fold}.csv",
     log:
@@ -110,7 +113,7 @@ rule shortcuts:
         seed=config["train"]["seed"],
     shell:
         """
-        mcalc shortcuts {input.images:q} \
+        mcalc shortcuts {input.stack:q} \
             --catalog {input.catalog:q} \
             --split {input.split:q} \
             --trained-split {input.trained:q} \
@@ -128,7 +131,8 @@ rule audit_leakage:
         rejected=expand(
             "results/{{run}}/images/converted/{shard}.rejected.csv", shard=SHARDS
         ),
-        images=expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+        stack="results/{run}/images/stacked.npy",
+        stacked="results/{run}/images/stacked.csv",
         like=get_leakage_card,
     output:
         "results/{run}/leakage/{protocol}.csv",
@@ -150,7 +154,7 @@ rule audit_leakage:
         like=get_leakage_like,
     shell:
         """
-        mcalc audit-leakage {input.images:q} \
+        mcalc audit-leakage {input.stack:q} \
             --catalog {input.catalog:q} \
             {params.rejected} \
             --protocol {wildcards.protocol} \
