@@ -27,7 +27,7 @@ from fastai.learner import Learner
 
 from mcalc.images.stack import Stack
 from mcalc.learning.batches import Augmentation, make_batches
-from mcalc.learning.inference import find_device
+from mcalc.learning.devices import find_device
 from mcalc.learning.networks import NETWORKS, build_learner
 from mcalc.records import LABELS
 

@@ -9,6 +9,8 @@ from mcalc.cli.options import (
     Catalog,
     Confidence,
     Device,
+    OnFullMemory,
+    Precision,
     Protocol,
     Recipe,
     Resamples,
@@ -46,6 +48,15 @@ def train(
     device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
         Device.auto
     ),
+    precision: Annotated[
+        Precision, typer.Option(help="auto takes bfloat16 on a GPU that computes in it.")
+    ] = Precision.auto,
+    out_of_memory: Annotated[
+        OnFullMemory,
+        typer.Option(
+            help="Compute batches that do not fit into a GPU's memory in halves, or stop."
+        ),
+    ] = OnFullMemory.halve,
     threads: Threads = 1,
 ):
     """Train one network with one setting; head, lr_find, then all layers, as in the study."""
@@ -68,6 +79,8 @@ def train(
         weights=weights,
         seed=seed,
         recipe=str(recipe),
+        precision=str(precision),
+        out_of_memory=str(out_of_memory),
     )
     augmentation = Augmentation(flip, max_rotate, max_zoom, max_lighting, max_warp)
     message = train_run(

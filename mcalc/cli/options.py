@@ -35,6 +35,8 @@ Protocol = StrEnum(
 )
 Recipe = StrEnum("Recipe", ["fastai2", "fastai1"])
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
+Precision = StrEnum("Precision", ["auto", "float32"])
+OnFullMemory = StrEnum("OnFullMemory", ["halve", "stop"])
 Aggregation = StrEnum("Aggregation", ["mean", "max"])
 
 Catalog = Annotated[Path, typer.Option(help="The table of ROIs that `mcalc catalog` wrote.")]

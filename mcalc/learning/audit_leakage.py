@@ -126,8 +126,9 @@ def _network(card: Path, pixels: Stack, device: str, threads: int):
     import torch
 
     from mcalc.learning.batches import Augmentation
+    from mcalc.learning.devices import find_device
     from mcalc.learning.fitting import Settings, fit_network
-    from mcalc.learning.inference import find_device, predict_images
+    from mcalc.learning.inference import predict_images
     from mcalc.learning.networks import load_weights
 
     torch.set_num_threads(threads)

@@ -43,6 +43,8 @@ class Course:
         The finder's LR_FIND columns, when the phase is 'all'.
     advice : dict
         What the finder advises.
+    pieces : int
+        In how many each batch is computed, since the whole did not fit into memory.
     """
 
     phase: str = "head"
@@ -51,6 +53,7 @@ class Course:
     history: list[dict] = field(default_factory=list)
     curve: dict = field(default_factory=dict)
     advice: dict = field(default_factory=dict)
+    pieces: int = 1
 
 
 class Checkpoint:
@@ -86,6 +89,14 @@ class Checkpoint:
             return f"begins anew: {self.path} is of other settings, images, code or versions"
         self.course, self.state = course, state
         return f"goes on from {self.path}: phase {course.phase}, {_done(course)}"
+
+    def halve_batches(self) -> str:
+        """Go back to what was kept last, with twice as many pieces a batch; return a sentence."""
+        pieces = 2 * self.course.pieces
+        self.course, self.state = Course(), None
+        found = self.find()
+        self.course.pieces = pieces
+        return found
 
     def restore(self, learner: Learner) -> None:
         """Put a learner, as it was built, into the state that was found, if one was."""

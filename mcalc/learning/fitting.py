@@ -12,11 +12,18 @@ from fastai.callback.schedule import LRFinder, ParamScheduler, valley
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
 
-from mcalc.errors import UsageError
+from mcalc.errors import DataError, UsageError
 from mcalc.images.stack import Stack
 from mcalc.learning import fastai1
 from mcalc.learning.batches import Augmentation, make_batches
 from mcalc.learning.checkpoints import Checkpoint, Course, KeepCheckpoint, StopWhenAsked
+from mcalc.learning.devices import (
+    ON_FULL_MEMORY,
+    PRECISIONS,
+    empty_memory,
+    find_precision,
+    suit_device,
+)
 from mcalc.learning.networks import RECIPES, build_learner
 
 
@@ -46,6 +53,11 @@ class Settings:
     seed : int
     recipe : {'fastai2', 'fastai1'}
         Whose values: those of the fastai that is installed, or of fastai v1, which the study used.
+    precision : {'auto', 'float32'}
+        See `devices.find_precision`.
+    out_of_memory : {'halve', 'stop'}
+        When a batch does not fit into a GPU's memory: compute it in pieces, see
+        `devices.InPieces`, or stop.
     """
 
     protocol: str
@@ -62,11 +74,17 @@ class Settings:
     weights: str = "imagenet"
     seed: int = 1
     recipe: str = "fastai2"
+    precision: str = "auto"
+    out_of_memory: str = "halve"
 
     def __post_init__(self) -> None:
-        """Refuse an unknown recipe and learning rates that are no positive numbers."""
-        if self.recipe not in RECIPES:
-            raise UsageError(f"Recipe {self.recipe!r} is unknown; use {' or '.join(RECIPES)}.")
+        """Refuse an unknown choice and learning rates that are no positive numbers."""
+        choices = {"recipe": RECIPES, "precision": PRECISIONS, "out_of_memory": ON_FULL_MEMORY}
+        for name, known in choices.items():
+            value = getattr(self, name)
+            if value not in known:
+                said = name.capitalize().replace("_", " ")
+                raise UsageError(f"{said} {value!r} is unknown; use {' or '.join(known)}.")
         for name in ("lr_min", "lr_max", "head_lr"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} is {getattr(self, name)}; give a number above 0.")
@@ -110,10 +128,29 @@ def fit_network(
     Raises
     ------
     DataError
-        If the batches are larger than the training images, or the loss is no number any more.
+        If the batches are larger than the training images, the loss is no number any more, or a
+        batch does not fit into the GPU's memory and may not be computed in smaller pieces.
     StoppedError
         If `checkpoint` listens and a signal has come.
     """
+    checkpoint = checkpoint or Checkpoint()
+    while True:
+        try:
+            return _fit_once(rows, images, settings, weights, augmentation, device, checkpoint)
+        except torch.OutOfMemoryError:
+            _halve_batches(settings, checkpoint)
+        empty_memory()
+
+
+def _fit_once(
+    rows: pd.DataFrame,
+    images: Stack,
+    settings: Settings,
+    weights: dict[str, torch.Tensor] | None,
+    augmentation: Augmentation,
+    device: torch.device,
+    checkpoint: Checkpoint,
+) -> Trained:
     set_seed(settings.seed, reproducible=True)
     batches = make_batches(
         rows,
@@ -124,9 +161,11 @@ def fit_network(
         recipe=settings.recipe,
     )
     learner = build_learner(batches, settings.network, weights, recipe=settings.recipe)
+    precision = find_precision(device, settings.precision)
+    suit_device(learner, device, precision, checkpoint.course.pieces)
     course = fit(
         learner,
-        checkpoint or Checkpoint(),
+        checkpoint,
         recipe=settings.recipe,
         head_epochs=settings.head_epochs,
         head_lr=settings.head_lr,
@@ -135,6 +174,21 @@ def fit_network(
         rates=slice(settings.lr_min, settings.lr_max),
     )
     return Trained(learner, course.history, pd.DataFrame(course.curve), course.advice)
+
+
+def _halve_batches(settings: Settings, checkpoint: Checkpoint) -> None:
+    """Go on in smaller pieces, and say so; `DataError` where that may not or cannot be."""
+    before = checkpoint.course.pieces
+    size = settings.batch_size
+    full = f"{checkpoint.place}: out of GPU memory with batches of {size}"
+    full += f" in {before} pieces" if before > 1 else ""
+    if settings.out_of_memory == "stop":
+        raise DataError(f"{full}; lower batch_size, or set train.out_of_memory to halve.")
+    if size // (2 * before) < 2:  # batch norm needs two images
+        raise DataError(f"{full}; take a GPU with more memory or a smaller convert.size.")
+    found = checkpoint.halve_batches()
+    pieces = checkpoint.course.pieces
+    print(f"{full}; each is computed in {pieces} pieces from here: training {found}", flush=True)
 
 
 class InMemoryLRFinder(LRFinder):

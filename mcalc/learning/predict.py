@@ -13,7 +13,8 @@ from mcalc.errors import DataError
 from mcalc.files import write_text
 from mcalc.images.stack import read_stack
 from mcalc.learning.batches import Augmentation, images_hash, make_batches
-from mcalc.learning.inference import find_device, predict_images
+from mcalc.learning.devices import find_device
+from mcalc.learning.inference import predict_images
 from mcalc.learning.networks import build_learner
 
 

@@ -17,8 +17,9 @@ from mcalc.files import whole_file, write_text
 from mcalc.images.stack import read_stack
 from mcalc.learning.batches import Augmentation, images_hash
 from mcalc.learning.checkpoints import Checkpoint
+from mcalc.learning.devices import find_device, find_precision
 from mcalc.learning.fitting import Settings, Trained, fit_network
-from mcalc.learning.inference import find_device, predict_images
+from mcalc.learning.inference import predict_images
 from mcalc.learning.networks import load_weights
 
 CHECKPOINT = "checkpoint.pt"
@@ -76,7 +77,8 @@ def train_run(
     weights = load_weights(settings.network, settings.weights)
     rows = records.read_fold(split, settings.fold)
     images = read_stack(stack, list(rows["roi_id"]))
-    card = _card(settings, augmentation, rows, images)
+    precision = find_precision(chosen, settings.precision)
+    card = _card(settings, augmentation, rows, images) | {"precision": precision}
     checkpoint = Checkpoint(Path(run) / CHECKPOINT, _key(card, weights, chosen))
     print(f"{run}: training {checkpoint.find()}", flush=True)
     with checkpoint.listening():
@@ -90,7 +92,8 @@ def train_run(
             checkpoint=checkpoint,
         )
     predictions = predict_images(trained.learner, rows, images)
-    _write(Path(run), trained, card | trained.advice, predictions)
+    found = trained.advice | {"batch_pieces": checkpoint.course.pieces}
+    _write(Path(run), trained, card | found, predictions)
     checkpoint.remove()
     last = trained.history[-1]["error_rate"]
     return f"{run}: error rate {last:.4f} after {len(trained.history)} epochs"

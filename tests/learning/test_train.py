@@ -236,8 +236,9 @@ def test_the_card_is_complete(trained, data):
     wanted = {"network": "alexnet", "test": 3, "fold": 0, "batch_size": 4, "seed": 7}
     wanted |= {"lr_min": 1e-5, "lr_max": 1e-4, "epochs": 2, "head_epochs": 1, "weights": "none"}
     wanted |= {"protocol": "patient", "head_lr": 1e-3, "lr_find_iterations": 6}
-    wanted |= {"recipe": "fastai2"}
+    wanted |= {"recipe": "fastai2", "precision": "auto", "out_of_memory": "halve"}
     assert card["settings"] == wanted
+    assert (card["precision"], card["batch_pieces"]) == ("float32", 1)
     assert card["augmentation"] == Augmentation()._asdict()
     assert card["images"] == {"train": 20, "valid": 12}
     assert len(card["data_hash"]) == 12

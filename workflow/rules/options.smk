@@ -62,6 +62,8 @@ def get_train_options(wildcards):
         "recipe",
         "seed",
         "device",
+        "precision",
+        "out_of_memory",
     )
     options = {
         **TESTS[wildcards.test][1],
