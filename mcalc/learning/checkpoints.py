@@ -12,6 +12,7 @@ import torch
 from fastai.callback.core import Callback, CancelEpochException, CancelFitException
 from fastai.learner import Learner
 from fastcore.foundation import L
+from fastcore.imports import noop
 
 from mcalc.errors import DataError, McalcError
 from mcalc.files import whole_file
@@ -200,11 +201,14 @@ class KeepCheckpoint(Callback):
         self.checkpoint, self.advice = checkpoint, advice
         self.first, self.skipped = checkpoint.course.epochs, checkpoint.course.batches
         self.state = checkpoint.state
+        self.shown = None  # where lines went before epochs were skipped
 
     def before_epoch(self):
-        """Skip an epoch that is done."""
+        """Skip an epoch that is done, without a line of its own in the log."""
         if self.epoch < self.first:
+            self.learn.logger, self.shown = noop, self.shown or self.learn.logger
             raise CancelEpochException
+        self.after_fit()
         self.begun = self.dls.train.rng.getstate()
 
     def before_train(self):
@@ -246,6 +250,10 @@ class KeepCheckpoint(Callback):
         self.checkpoint.save(self.learn)
         if self.checkpoint.signal:
             raise CancelFitException
+
+    def after_fit(self):
+        """Let lines be shown again."""
+        self.learn.logger = self.shown or self.learn.logger
 
 
 class StopWhenAsked(Callback):

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,7 +124,10 @@ def test_a_training_killed_after_any_epoch_ends_with_the_same_bytes(
     np.random.seed(99)
     capsys.readouterr()
     train(data, tmp_path / "run", recipe)
-    assert "goes on from" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "goes on from" in said
+    shown = re.findall(r"^\[\d+, '?[\d.]+", said, flags=re.MULTILINE)
+    assert len(shown) == EPOCHS - (saved if saved < 3 else saved - 1), "a line for each epoch left"
     assert contents(tmp_path / "run") == undisturbed(recipe)
     assert {path.name for path in (tmp_path / "run").iterdir()} == set(FILES)
 
