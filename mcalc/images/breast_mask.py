@@ -236,7 +236,7 @@ def _frame_width(lines: np.ndarray, runs: np.ndarray) -> np.ndarray:
 
 
 def _line_through(places: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-    """Fit slope and start after Theil and Sen, as scipy.stats does (which takes a second to import)."""
+    """Fit slope and start after Theil and Sen; scipy.stats has it, and takes a second to load."""
     one, other = np.triu_indices(len(places), 1)
     slope = float(np.median((values[other] - values[one]) / (places[other] - places[one])))
     return slope, float(np.median(values) - slope * np.median(places))
