@@ -1,7 +1,8 @@
 """Time the preparation of many ROIs by the workflow, by a bare loop, and by one job an image.
 
     python benchmarks/workflow.py --folder /tmp/many              # 1,654 ROIs, about ten minutes
-    python benchmarks/workflow.py --folder /tmp/many --rois 16540 --rounds 1 --no-peers
+    python benchmarks/workflow.py --folder /tmp/many --rois 16540 --shards 40 --rounds 1 \
+        --no-loop --per-image 0
 
 The ROIs are the 16-bit DICOM crops of benchmarks/convert.py, 0.9 MB each in the mean, in a data set
 of the kind `folder`. As many as the study has (1,654) are cut; more are hard links to these under
@@ -9,62 +10,43 @@ names of their own, so that each is read, filtered and written as if it were ano
 in the folder once and kept.
 
 workflow: `snakemake clean_all` in a folder of its own, from the catalog to the enhanced images.
-bare loop: the functions behind the stages, called in order by a pool of processes (on this work
-faster than a pool of threads), one a core: list and hash the files (`write_catalog`), then for each
-ROI read, convert, both breast masks, clean and score three filters, with the converted and cleaned
-PNG written; then choose, and for each ROI read the cleaned PNG back, filter it and write the
-enhanced one. It writes the same images and tables as the workflow, whose bytes are compared. It
-imports once, reads no converted PNG back and knows nothing of shards, logs or code that changed.
+bare loop: benchmarks/bare_loop.py, which says what it does, on the same cores; the bytes of its
+images are compared with the workflow's.
 one job an image: a Snakefile with the same four commands, but a job for each image and stage (a
-catalog of one row each), with the same scheduler. It is run on a few images and scaled in
-proportion; Snakemake's cost grows faster than that.
+catalog of one row each), with the same scheduler. It is run once on a few images and once on three
+times as many; the difference is scaled in proportion, so that what any run costs once is left out,
+and what grows faster than in proportion, such as planning, too.
 
-They take turns, on the same cores. Memory is the largest that the kernel has seen (VmHWM), of
-Snakemake alone and of a job's processes summed up, asked for five times a second: Linux only.
-"outside jobs" is the share of the time in which no job ran.
+They take turns, on the same cores. "CPU" is the time of processors that all processes took, which
+other users of the machine disturb less than they do the seconds on the clock. Memory is the most
+that the kernel has seen (VmHWM), of Snakemake alone and of a job's processes summed up, asked for
+twice a second: Linux only. "outside jobs" is the share of the time in which no job ran.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections import Counter
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pandas as pd
 import psutil
 import yaml
+from bare_loop import SIZE, STAGES
 from convert import mammogram, write_crops
 
-from mcalc import records
 from mcalc.data.catalog import write_catalog
-from mcalc.data.rois import read_roi
-from mcalc.images.breast_mask import breast_mask, remove_background
-from mcalc.images.choose_filter import choose_filter
-from mcalc.images.convert import convert_image
-from mcalc.images.filters import Filter, read_choice
-from mcalc.images.grey_levels import to_8_bits
-from mcalc.images.quality import (
-    contrast_retention,
-    mean_squared_error,
-    peak_signal_to_noise_ratio,
-    structural_similarity_index,
-)
-from mcalc.images.shards import read_png, write_png
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STUDY = 1654  # ROIs of the study: so many files are cut, more are links
-SIZE = 224
-STAGES = ("converted", "cleaned", "enhanced")
-FILTERS = [Filter("adaptive_median", 7), Filter("median", 3), Filter("mean", 3)]
 
 
 # --- data ---------------------------------------------------------------------------------------
@@ -103,47 +85,51 @@ def run_workflow(folder: Path, root: Path, shards: int, cores: int) -> dict:
 
 
 def snakemake(folder: Path, *arguments: object) -> dict:
-    """Run Snakemake in `folder`; return `seconds`, `snakemake_mib` and the largest `job_mib`."""
-    command = ["snakemake", "--directory", folder, "--profile", REPOSITORY / "profiles/default"]
-    command += [*arguments, "--quiet", "all"]
-    bin_folder, path = Path(sys.executable).parent, os.environ["PATH"]
-    start = time.perf_counter()
+    """Run Snakemake in `folder`; return what `run` does."""
+    profile = ("--profile", REPOSITORY / "profiles/default")
+    return run(folder, "snakemake", "--directory", folder, *profile, *arguments, "--quiet", "all")
+
+
+def run(folder: Path, *command: object) -> dict:
+    """Run a command; return `seconds`, `cpu` seconds, and memory as `watch_memory` does."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    start, cpu = time.perf_counter(), cpu_seconds()
     with open(folder / "printed.txt", "w") as printed:
         process = psutil.Popen(
-            list(map(str, command)), stdout=printed, stderr=subprocess.STDOUT,
-            env=os.environ | {"PATH": f"{bin_folder}{os.pathsep}{path}"},
-        )  # fmt: skip
+            list(map(str, command)), stdout=printed, stderr=subprocess.STDOUT, env=environment
+        )
         memory = watch_memory(process)
-    seconds = time.perf_counter() - start
     if process.returncode:
         raise SystemExit((folder / "printed.txt").read_text())
-    return {"seconds": seconds} | memory
+    return {"seconds": time.perf_counter() - start, "cpu": cpu_seconds() - cpu} | memory
+
+
+def cpu_seconds() -> float:
+    """Return the time of processors that all children so far took, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def watch_memory(process: psutil.Popen) -> dict:
-    """Wait for Snakemake; return the largest memory of it and of the processes of any one job."""
+    """Wait for a command; return the largest memory of it, and of any one job's processes."""
     own = job = 0.0
     while process.poll() is None:
-        own = max(own, peak_mib(process))
-        for child in children(process):
-            family = [child, *children(child, recursive=True)]
-            job = max(job, sum(map(peak_mib, family)))
-        time.sleep(0.2)
-    return {"snakemake_mib": own, "job_mib": job}
+        own = max(own, peak_mib(process.pid))
+        job_of, sizes = {}, Counter()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in process.children(recursive=True):  # parents before their children
+                job_of[child.pid] = job_of.get(child.ppid(), child.pid)
+                sizes[job_of[child.pid]] += peak_mib(child.pid)
+        job = max(job, *sizes.values(), 0.0)
+        time.sleep(0.5)
+    return {"own_mib": own, "job_mib": job}
 
 
-def children(process: psutil.Process, recursive: bool = False) -> list[psutil.Process]:
-    """Return the child processes, none where the process has ended."""
-    try:
-        return process.children(recursive=recursive)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def peak_mib(process: psutil.Process) -> float:
+def peak_mib(process: int) -> float:
     """Return the most memory that a process has ever had, in MiB."""
     try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        status = Path(f"/proc/{process}/status").read_text()
     except OSError:  # it has ended
         return 0.0
     peak = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
@@ -160,64 +146,7 @@ def outside_jobs(folder: Path, seconds: float) -> float:
     return 1 - inside / seconds
 
 
-# --- the bare loop ------------------------------------------------------------------------------
-
-
-def run_loop(folder: Path, root: Path, cores: int) -> dict:
-    """Prepare the ROIs by a pool of processes; return the `seconds` it took."""
-    start = time.perf_counter()
-    tables = {name: folder / f"{name}.csv" for name in ("catalog", "rejected")}
-    write_catalog(root, dataset="folder", **tables)
-    rows = records.read(folder / "catalog.csv", records.CATALOG).to_dict("records")
-    for stage in STAGES:
-        (folder / stage).mkdir()
-    with ProcessPoolExecutor(cores, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        results = list(pool.map(partial(prepare_roi, folder), rows, chunksize=16))
-        records.write([kept for kept, _ in results], folder / "kept.csv", records.CLEANING)
-        scores = [row for _, scored in results for row in scored]
-        records.write(scores, folder / "scores.csv", records.FILTERS)
-        choose_filter([folder / "scores.csv"], choice=folder / "choice.json", filters=FILTERS)
-        chosen = read_choice(folder / "choice.json")
-        names = [f"{row['roi_id']}.png" for row in rows]
-        list(pool.map(partial(enhance_roi, folder, chosen), names, chunksize=16))
-    return {"seconds": time.perf_counter() - start}
-
-
-def prepare_roi(folder: Path, row: dict) -> tuple[dict, list[dict]]:
-    """Convert and clean a ROI; return its rows of the tables of cleaning and of filters."""
-    name = row["roi_id"]
-    image = convert_image(read_roi(row), size=SIZE)
-    write_png(folder / "converted" / f"{name}.png", image)
-    masks = {
-        method: breast_mask(image, method=method, stretched=True)
-        for method in ("otsu", "otsu_grown")
-    }
-    cleaned = remove_background(image, masks["otsu_grown"])
-    write_png(folder / "cleaned" / f"{name}.png", cleaned)
-    shares = {f"{method}_kept": float(mask.mean()) for method, mask in masks.items()}
-    seen = {"has_background": not masks["otsu_grown"].all()}
-    kept = {"roi_id": name, "method": "otsu_grown", **seen, **shares}
-    return kept, [score(name, cleaned, noise_filter) for noise_filter in FILTERS]
-
-
-def score(name: str, reference: np.ndarray, noise_filter: Filter) -> dict:
-    """Return a filter's row of the table of filters."""
-    filtered = noise_filter(reference)
-    mse = mean_squared_error(reference, filtered)
-    return {
-        "roi_id": name,
-        "filter": noise_filter.name,
-        "mse": mse,
-        "psnr": peak_signal_to_noise_ratio(mse),
-        "ssim": structural_similarity_index(reference, filtered),
-        "contrast_retention": contrast_retention(reference, filtered),
-    }
-
-
-def enhance_roi(folder: Path, chosen: Filter, name: str) -> None:
-    """Filter a cleaned image and write it with 8 bits."""
-    image = read_png(folder / "cleaned" / name)
-    write_png(folder / "enhanced" / name, to_8_bits(chosen(image)))
+# --- the others ----------------------------------------------------------------------------------
 
 
 def check_same(workflow: Path, loop: Path) -> None:
@@ -232,8 +161,6 @@ def check_same(workflow: Path, loop: Path) -> None:
             if path.read_bytes() != theirs[name].read_bytes():
                 raise SystemExit(f"{path}: not what the bare loop wrote.")
 
-
-# --- one job an image ---------------------------------------------------------------------------
 
 PER_IMAGE = """
 rule all:
@@ -272,8 +199,8 @@ rule enhance:
 """
 
 
-def run_per_image(folder: Path, root: Path, images: int, cores: int) -> dict:
-    """Prepare the first ROIs with a job for each and each stage; return what it took."""
+def run_per_image(folder: Path, root: Path, images: int, cores: int) -> float:
+    """Prepare some ROIs with a job for each and each stage; return the seconds it took."""
     tables = {name: folder / f"{name}.csv" for name in ("catalog", "rejected")}
     write_catalog(root, dataset="folder", **tables)
     catalog = pd.read_csv(tables["catalog"], dtype=str, keep_default_na=False)
@@ -285,7 +212,16 @@ def run_per_image(folder: Path, root: Path, images: int, cores: int) -> dict:
         folder,
         *("--snakefile", folder / "per_image.smk", "--cores", cores),
         *("--config", f"images={images}"),
-    )
+    )["seconds"]
+
+
+def seconds_per_image(folder: Path, root: Path, images: int, cores: int) -> float:
+    """Return what a further image costs where each is a job of its own."""
+    took = []
+    for count in (images, 3 * images):
+        (folder / str(count)).mkdir()
+        took.append(run_per_image(folder / str(count), root, count, cores))
+    return (took[1] - took[0]) / (2 * images)
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -299,14 +235,16 @@ def measure(arguments: argparse.Namespace) -> list[dict]:
             folders = [Path(name) / part for part in ("workflow", "loop", "image")]
             for folder in folders:
                 folder.mkdir()
-            found = {"rois": arguments.rois, "shards": arguments.shards, "round": number}
+            found = {"rois": arguments.rois, "shards": arguments.shards}
             found |= run_workflow(folders[0], root, arguments.shards, arguments.cores)
-            if not arguments.no_peers:
-                found["loop"] = run_loop(folders[1], root, arguments.cores)["seconds"]
+            if not arguments.no_loop:
+                loop = (sys.executable, REPOSITORY / "benchmarks/bare_loop.py", folders[1], root)
+                took = run(folders[1], *loop, arguments.cores)
                 check_same(*folders[:2])
-                images = arguments.per_image
-                took = run_per_image(folders[2], root, images, arguments.cores)
-                found["per_image"] = took["seconds"] * arguments.rois / images
+                found |= {"loop_seconds": took["seconds"], "loop_cpu": took["cpu"]}
+            if arguments.per_image and not number:
+                each = seconds_per_image(folders[2], root, arguments.per_image, arguments.cores)
+                found["per_image"] = each * arguments.rois
             rows.append(found)
             show(found)
     return rows
@@ -314,15 +252,14 @@ def measure(arguments: argparse.Namespace) -> list[dict]:
 
 def show(row: dict) -> None:
     """Print a row of the table."""
-    cells = [f"{row['rois']:,}", row["shards"], f"{row['seconds']:.1f}"]
+    cells = [f"{row['rois']:,}", row["shards"], f"{row['seconds']:.1f}", f"{row['cpu']:.1f}"]
     cells += [f"{row['rois'] / row['seconds']:.1f}", f"{row['outside']:.0%}"]
-    cells += [f"{row['snakemake_mib']:.0f}", f"{row['job_mib']:.0f}"]
-    for key in ("loop", "per_image"):
-        known = key in row
-        cells += [
-            f"{row[key]:.1f}" if known else "",
-            f"{row['seconds'] / row[key]:.3f}" if known else "",
-        ]
+    cells += [f"{row['own_mib']:.0f}", f"{row['job_mib']:.0f}"]
+    for key in ("seconds", "cpu"):
+        loop = row.get(f"loop_{key}")
+        cells.append(f"{loop:.1f} ({row[key] / loop:.2f})" if loop else "")
+    alone = row.get("per_image")
+    cells.append(f"{alone:.0f} ({alone / row['seconds']:.0f})" if alone else "")
     print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
@@ -334,16 +271,17 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--per-image", type=int, default=20, help="images with a job each")
-    parser.add_argument("--no-peers", action="store_true", help="time the workflow only")
+    parser.add_argument("--per-image", type=int, default=8, help="images with a job each, or 0")
+    parser.add_argument("--no-loop", action="store_true", help="leave out the bare loop")
     parser.add_argument("--json", type=Path, help="write the rows into this file, too")
     arguments = parser.parse_args()
 
     arguments.folder = arguments.folder.resolve()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     print(f"{platform.machine()}, {arguments.cores} of {os.cpu_count()} cores, {SIZE} x {SIZE}\n")
-    print("| ROIs | shards | seconds | ROIs / s | outside jobs | Snakemake MiB | job MiB "
-          "| bare loop s | ratio | one job an image s | ratio |\n|" + "---|" * 11)  # fmt: skip
+    print("| ROIs | shards | seconds | CPU s | ROIs / s | outside jobs | Snakemake MiB | job MiB "
+          "| bare loop s (workflow / loop) | its CPU s (ratio) | one job an image s (/ workflow) "
+          "|\n|" + "---|" * 11)  # fmt: skip
     rows = measure(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1))
