@@ -478,13 +478,19 @@ def write(rows: pd.DataFrame | list[dict], path: str | os.PathLike, schema) -> N
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def read(path: str | os.PathLike, schema) -> pd.DataFrame:
-    """Read a CSV file that `write` wrote; `DataError` names the file and what does not fit."""
+def read(path: str | os.PathLike, schema, **only: object) -> pd.DataFrame:
+    """Read a CSV file that `write` wrote; `DataError` names the file and what does not fit.
+
+    With `only`, such as `shard=3`, the rows that have this value are kept; others are not checked.
+    """
     path = Path(path)
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}).") from error
+    for name, value in only.items():
+        if name in frame:
+            frame = frame[frame[name] == str(value)].reset_index(drop=True)
     for name, column in schema.columns.items():
         if name in frame and str(column.dtype) in ("int64", "float64", "bool"):
             frame[name] = frame[name].replace("", None)

@@ -291,3 +291,17 @@ def test_the_data_hash_follows_ids_labels_places_and_contents_only():
         changed = table.copy()
         changed.loc[0, column] = value
         assert records.data_hash(changed) != first, column
+
+
+def test_the_rows_of_one_shard_are_read_and_others_are_not_checked(path):
+    rows = [catalog_row(roi_id=str(number), shard=number % 3) for number in range(7)]
+    records.write(rows, path, records.CATALOG)
+    assert list(records.read(path, records.CATALOG, shard=2)["roi_id"]) == ["2", "5"]
+    assert records.read(path, records.CATALOG, shard=9).empty
+    path.write_text(path.read_text().replace("LEFT,CC,1,benign", "LEFT,CC,1,unsure", 1))
+    assert len(records.read(path, records.CATALOG, shard=1)) == 2
+    with pytest.raises(DataError, match="unsure"):
+        records.read(path, records.CATALOG, shard=0)
+    path.write_text(path.read_text().replace("shard", "part", 1))
+    with pytest.raises(DataError, match="column shard is missing"):
+        records.read(path, records.CATALOG, shard=1)

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.ndimage import binary_fill_holes
-from scipy.stats import theilslopes
 
 from mcalc.errors import DataError, UsageError
 from mcalc.images.filters import otsu_threshold
@@ -86,9 +84,7 @@ def breast_mask(
     tissue. So does what lies on the breast (a marker, a letter that overlaps it).
     """
     if method not in METHODS:
-        raise UsageError(
-            f"Unknown method {method!r} of a breast mask; known: {', '.join(METHODS)}."
-        )
+        raise UsageError(f"Unknown method {method!r} of a mask; known: {', '.join(METHODS)}.")
     reduced = _reduce(_checked(image))
     smooth = cv2.medianBlur(reduced, 3)
     background = _find_background(reduced)
@@ -155,7 +151,7 @@ def _grown_region(
     zone = round(EDGE_ZONE * side)
     inner[zone : -zone or None, zone : -zone or None] = True
     smoothed &= inner | _opened(smoothed, EDGE_OPENING * side, outside=True)
-    return binary_fill_holes(_connected_to(seed & ~frame, smoothed | (seed & ~frame)))
+    return _filled(_connected_to(seed & ~frame, smoothed | (seed & ~frame)))
 
 
 def _find_background(reduced: np.ndarray) -> _Background | None:
@@ -235,8 +231,15 @@ def _frame_width(lines: np.ndarray, runs: np.ndarray) -> np.ndarray:
     if len(boxes) < max(2, FRAME_LINES * count):
         return np.zeros(count, int)
     boxes = boxes[:: 1 + len(boxes) // 200]
-    slope, start, _, _ = theilslopes(runs[boxes], boxes)
+    slope, start = _line_through(boxes, runs[boxes])
     return np.clip(np.rint(start + slope * np.arange(count)) + 1, 0, FRAME_DEPTH * depth)
+
+
+def _line_through(places: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """Fit slope and start after Theil and Sen; scipy.stats has it, and takes a second to load."""
+    one, other = np.triu_indices(len(places), 1)
+    slope = float(np.median((values[other] - values[one]) / (places[other] - places[one])))
+    return slope, float(np.median(values) - slope * np.median(places))
 
 
 def _leading_runs(mask: np.ndarray) -> np.ndarray:
@@ -272,6 +275,13 @@ def _connected_to(seed: np.ndarray, mask: np.ndarray) -> np.ndarray:
     touched[labels[seed]] = True
     touched[0] = False
     return touched[labels]
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Fill the holes of `mask`: what no path over pixels that share a side leads out of."""
+    outside = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
+    _, labels = cv2.connectedComponents(outside, connectivity=4)
+    return (labels != labels[0, 0])[1:-1, 1:-1]
 
 
 def _reduce(image: np.ndarray) -> np.ndarray:

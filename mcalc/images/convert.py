@@ -66,8 +66,7 @@ def convert_shard(
     """
     check_intensity(intensity, percentiles, window)
     scale = {"intensity": intensity, "percentiles": percentiles, "window": window}
-    rows = records.read(catalog, records.CATALOG)
-    rows = rows[rows["shard"] == shard].to_dict("records")
+    rows = records.read(catalog, records.CATALOG, shard=shard).to_dict("records")
     with whole_folder(images) as folder:
 
         def convert(row: dict) -> dict | None:

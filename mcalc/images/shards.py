@@ -1,5 +1,7 @@
 """Folders of grey PNG files, one a ROI, in which the stages of this wing hand images on."""
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,10 @@ import numpy as np
 
 from mcalc.errors import DataError
 from mcalc.progress import Progress, silent
+
+# Options of glibc's mallopt, and what they are set to: larger than an image and its copies.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT, TAKEN_ALONE = 1 << 26, 1 << 25  # bytes
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -57,8 +63,21 @@ def for_each(
     threads are switched off: the cores of a job are those that the caller was given.
     """
     cv2.setNumThreads(1)
+    _keep_freed_memory()
     if threads == 1:  # no other thread to wait for after each item
         yield from progress(map(work, items), len(items))
         return
     with ThreadPoolExecutor(threads) as pool:
         yield from progress(pool.map(work, items), len(items))
+
+
+def _keep_freed_memory() -> None:
+    """Let the next image have the memory of the last one.
+
+    Else glibc gives each array back to the system, which then fills it with zeros page by page: a
+    fifth of the time of comparing filters. Other libraries of C do not have this function.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, TAKEN_ALONE)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT)

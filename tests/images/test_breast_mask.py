@@ -7,11 +7,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import binary_fill_holes
+from scipy.stats import theilslopes
 
 from mcalc.data.datasets.phantom import draw_mammogram
 from mcalc.data.dicom import read_dicom
 from mcalc.errors import DataError, UsageError
-from mcalc.images.breast_mask import METHODS, breast_mask, has_background, remove_background
+from mcalc.images.breast_mask import (
+    METHODS,
+    _filled,
+    _line_through,
+    breast_mask,
+    has_background,
+    remove_background,
+)
 from mcalc.images.convert import convert_image
 from mcalc.images.grey_levels import to_8_bits
 
@@ -429,3 +438,21 @@ def test_other_arrays_are_a_data_error(image):
 def test_mask_of_another_shape_is_a_usage_error():
     with pytest.raises(UsageError, match="does not fit"):
         remove_background(np.zeros((4, 4), np.uint8), np.ones((4, 5), bool))
+
+
+def test_holes_are_filled_as_scipy_fills_them():
+    generator = np.random.default_rng(0)
+    for number in range(300):
+        shape = generator.integers(1, 40, 2)
+        mask = generator.random(shape) < generator.uniform(0.1, 0.9)
+        if number % 2:  # regions, not specks
+            mask = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2) > 0.5
+        np.testing.assert_array_equal(_filled(mask), binary_fill_holes(mask))
+
+
+def test_a_frame_is_followed_by_the_line_that_scipy_fits():
+    generator = np.random.default_rng(0)
+    for count in range(2, 100):
+        places = np.flatnonzero(generator.random(3 * count) < 0.5)[: max(count, 2)]
+        widths = np.rint(0.02 * places + generator.normal(9, 2, len(places))).astype(int)
+        assert _line_through(places, widths) == theilslopes(widths, places)[:2]

@@ -1,4 +1,5 @@
-# Pixels, in shards: conversion, artefact removal, filters.
+# Pixels, in shards: conversion, artefact removal, filters. A job has one thread: shards use the
+# cores, and two jobs get more done than one with two threads (docs/scale.md).
 
 
 rule convert:
@@ -16,7 +17,7 @@ rule convert:
         "logs/{run}/convert/{shard}.benchmark.tsv"
     conda:
         "../../envs/mcalc.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
@@ -56,7 +57,7 @@ rule clean:
         "logs/{run}/clean/{shard}.benchmark.tsv"
     conda:
         "../../envs/mcalc.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
@@ -122,7 +123,7 @@ rule compare_filters:
         "logs/{run}/compare_filters/{shard}.benchmark.tsv"
     conda:
         "../../envs/mcalc.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
@@ -221,7 +222,7 @@ rule enhance:
         "logs/{run}/enhance/{shard}.benchmark.tsv"
     conda:
         "../../envs/mcalc.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
