@@ -65,13 +65,14 @@ stop() {
   rm -rf "$conf" /etc/slurm/gres.conf "$folder"
 }
 
-# End the process of a pid file, if it runs, and wait for it.
+# End the process of a pid file, if it runs, and wait for it. One that has ended may stay as a zombie
+# where nobody waits for it, as in a container without an init.
 end() {
   [ -s "$1" ] || return 0
   pid=$(cat "$1")
   kill "$pid" 2>/dev/null || return 0
   for _ in $(seq 50); do
-    kill -0 "$pid" 2>/dev/null || return 0
+    case $(ps -o stat= -p "$pid") in "" | Z*) return 0 ;; esac
     sleep 0.2
   done
   kill -KILL "$pid"
