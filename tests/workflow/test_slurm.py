@@ -1,0 +1,171 @@
+"""The tiny workflow on a real SLURM of one node (tests/slurm), submitted with profiles/slurm."""
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).parents[2]
+ONE_NODE = REPOSITORY / "tests/slurm/one_node.sh"
+PROFILE = yaml.safe_load((REPOSITORY / "profiles/slurm/config.yaml").read_text())
+# There is no accounting database, and nobody wants to wait.
+HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1")
+HERE += ("--seconds-between-status-checks", "1")
+TRAINED = "logs/tiny/train/patient/alexnet/test1/fold0.log"
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    """The SLURM of one node with one GPU, for as long as these tests run."""
+    if os.geteuid() != 0 or not (shutil.which("slurmctld") or shutil.which("apt-get")):
+        pytest.skip("starting a SLURM takes root, and slurmctld or apt-get to install it")
+    for step in ("install", "start"):
+        ran = subprocess.run([ONE_NODE, step], capture_output=True, text=True)
+        if ran.returncode != 0:
+            reason = f"{ONE_NODE.name} {step}: {ran.stdout}{ran.stderr}"
+            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    yield
+    subprocess.run([ONE_NODE, "stop"], check=True)
+
+
+def jobs_of(project, comment: str = "") -> list[dict]:
+    """All jobs that SLURM had of a project, in the order of their start, as scontrol tells them."""
+    command = ["scontrol", "--oneliner", "--all", "show", "job"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in printed.splitlines()]
+    found = [
+        job
+        for job in jobs
+        if job.get("WorkDir") == str(project.folder) and comment in job.get("Comment", "")
+    ]
+    return sorted(found, key=lambda job: (job["StartTime"], int(job["JobId"])))
+
+
+def moment(job: dict, name: str) -> datetime:
+    return datetime.fromisoformat(job[name])
+
+
+def end_training(project, snakemake: psutil.Process) -> None:
+    """Send SIGTERM to the training by patients, when an epoch is done."""
+    log = project.folder / TRAINED
+    while not (log.exists() and "\n[1," in log.read_text()):
+        if not snakemake.is_running() or snakemake.status() == psutil.STATUS_ZOMBIE:
+            return  # the tests will say why
+        time.sleep(0.05)
+    [training] = [job for job in jobs_of(project, "rule_train_") if "_patient_" in job["Comment"]]
+    subprocess.run(["scancel", "--signal=TERM", training["JobId"]], check=True)
+
+
+@pytest.fixture(scope="module")
+def runs(slurm, make_project, untouched):
+    """The same work here and on SLURM, and beside it a catalog that must fail and a seed.
+
+    All three at once, since much of a cluster's time is waiting.
+    """
+    local = make_project(untouched.folder)
+    local.configure(
+        train__device="auto",
+        train__settings=[{"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 3}],
+    )
+    submitted, failing = make_project(local.folder), make_project(local.folder)
+    for path in (failing.folder / "resources/tiny").glob("calc_case_description_*.csv"):
+        pd.read_csv(path).drop(columns="pathology").to_csv(path, index=False)
+    submit = ("snakemake", "--profile", "profiles/slurm", *HERE, "--configfile", "tiny.yaml")
+    # Snakemake alone takes more memory than the first try of the seed asks for.
+    profile = failing.folder / "profiles/slurm/config.yaml"
+    too_little = "draw_seed: {mem_mb: 64 * 8 ** (attempt - 1)}"
+    profile.write_text(profile.read_text().replace("draw_seed: *small", too_little))
+    with ThreadPoolExecutor() as pool:
+        printed = {
+            "local": pool.submit(local.snakemake, "--resources", "gpu=2"),
+            "submitted": pool.submit(
+                submitted.call,
+                *submit,
+                meanwhile=lambda process: end_training(submitted, process),
+            ),
+            "failing": pool.submit(
+                failing.call,
+                *submit,
+                "--",
+                *("results/tiny/catalog.csv", "results/tiny/splits/seed.json"),
+                check=False,
+            ),
+        }
+    projects = {"local": local, "submitted": submitted, "failing": failing}
+    for name, project in projects.items():
+        project.printed = printed[name].result()
+    return projects
+
+
+def test_every_output_is_a_local_runs(runs):
+    contents = [
+        {
+            str(path.relative_to(runs[name].folder)): path.read_bytes()
+            for path in (runs[name].folder / "results").rglob("*")
+            if path.is_file()
+        }
+        for name in ("local", "submitted")
+    ]
+    assert contents[0].keys() == contents[1].keys()
+    assert any(name.endswith("weights.safetensors") for name in contents[0])
+    assert [name for name, content in contents[0].items() if contents[1][name] != content] == []
+
+
+def test_every_rule_ran_as_a_job_of_slurm_and_short_ones_in_groups(runs):
+    jobs = jobs_of(runs["submitted"])
+    assert {job["Partition"] for job in jobs} == {"debug"}
+    whole = [job["Comment"] for job in jobs if "rule_train_" not in job["Comment"]]
+    # catalog, prepare, plan, enhance, shortcuts and results.
+    assert len(whole) == 6
+    for group in set(PROFILE["groups"].values()):
+        assert sum(comment.startswith(f"rule_{group}_") for comment in whole) == 1
+
+
+def test_gpu_jobs_on_one_gpu_run_one_after_the_other(runs):
+    trainings = jobs_of(runs["submitted"], "rule_train_")
+    assert len(trainings) >= 2
+    assert all("gres/gpu=1" in job["TRES"] for job in trainings)
+    for before, after in itertools.pairwise(trainings):
+        assert moment(after, "StartTime") >= moment(before, "EndTime")
+    # The second was in the queue all the while: it is SLURM that made it wait.
+    assert moment(trainings[1], "SubmitTime") < moment(trainings[0], "EndTime")
+
+
+def test_a_training_ended_by_sigterm_is_submitted_again_and_goes_on(runs):
+    submitted = runs["submitted"]
+    trainings = [job for job in jobs_of(submitted, "rule_train_") if "_patient_" in job["Comment"]]
+    assert [job["JobState"] for job in trainings] == ["FAILED", "COMPLETED"]
+    assert "stopped by SIGTERM" in submitted.printed
+    assert "goes on from" in (submitted.folder / TRAINED).read_text()
+    run = submitted.folder / "results/tiny/runs/patient/alexnet/test1/fold0"
+    assert len(pd.read_csv(run / "history.csv")) == 4
+    assert not (run / "checkpoint.pt").exists()
+
+
+def test_a_failing_job_is_reported_with_its_log_and_tried_again_with_more_memory(runs):
+    failing, tries = runs["failing"], PROFILE["retries"] + 1
+    jobs = jobs_of(failing, "rule_catalog_")
+    assert [job["JobState"] for job in jobs] == ["FAILED"] * tries
+    assert [job["MinMemoryNode"] for job in jobs] == ["2000M", "4000M", "8000M"]
+    assert failing.printed.count("Error in rule catalog") == tries
+    assert failing.printed.count("column pathology is missing") == tries
+
+
+def test_a_job_killed_for_its_memory_ends_with_more(runs):
+    failing = runs["failing"]
+    jobs = jobs_of(failing, "_draw_seed")
+    assert [job["JobState"] for job in jobs] == ["FAILED", "COMPLETED"]
+    assert [job["MinMemoryNode"] for job in jobs] == ["64M", "512M"]
+    assert (failing.folder / "results/tiny/splits/seed.json").exists()
