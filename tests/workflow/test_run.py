@@ -166,7 +166,7 @@ def test_the_second_splits_images_are_mostly_those_of_the_training(resplit):
     seen = len(measured & set(first[first["subset"] == "train"]["image_id"]))
     shortcuts = pd.read_csv(results / "shortcuts/paper_resplit/fold0.csv")
     assert set(shortcuts["image_id"]) == measured
-    logged = (resplit.folder / "logs/tiny/shortcuts/paper_resplit/fold0.log").read_text()
+    logged = resplit.log("tiny/shortcuts/paper_resplit/fold0.log")
     trained = first.loc[first["subset"] == "train", "roi_id"].nunique()
     assert f"from {trained} ROIs" in logged
     # Four fifths on average (tests/evaluation/test_split.py); these are few images without a seed.
@@ -197,7 +197,7 @@ def test_a_folder_without_patients_refuses_the_patient_protocol(make_project, un
     project.configure(run="own", dataset={"kind": "folder", "root": "resources/own", "shards": 1})
     project.snakemake("results/own/splits/paper.csv")
     project.snakemake("results/own/splits/patient.csv", check=False)
-    log = (project.folder / "logs/own/split/patient.log").read_text()
+    log = project.log("own/split/patient.log")
     assert log.count("\n") == 1
     assert "dataset.patients" in log
 
@@ -213,8 +213,7 @@ def test_weights_that_are_not_there_stop_the_run_with_one_sentence(make_project,
         *("--configfile", "tiny.yaml"),
         check=False,
     )
-    log = project.folder / "logs/tiny/train/paper/alexnet/test1/fold0.log"
-    sentence = log.read_text().strip().splitlines()[-1]
+    sentence = project.log("tiny/train/paper/alexnet/test1/fold0.log").strip().splitlines()[-1]
     assert sentence.startswith("mcalc: ImageNet weights of alexnet could not be had")
     assert "alexnet-owt-7be5be79.pth" in sentence
 
@@ -226,7 +225,7 @@ def test_a_failing_stage_leaves_no_output(make_project, untouched):
         table = pd.read_csv(path).drop(columns="pathology")
         table.to_csv(path, index=False)
     project.snakemake("results/tiny/catalog.csv", check=False)
-    log = (project.folder / "logs/tiny/catalog.log").read_text()
+    log = project.log("tiny/catalog.log")
     assert "column pathology is missing" in log
     assert log.count("\n") == 1
     assert not (project.folder / "results/tiny/catalog.csv").exists()
@@ -246,7 +245,7 @@ def test_too_much_set_aside_stops_before_the_split_and_stays_listed(
     project.configure(**{f"dataset__{key}": value})
     printed = project.snakemake(check=False)
     assert "Error in rule accept" in printed
-    log = (project.folder / "logs/tiny/accept.log").read_text()
+    log = project.log("tiny/accept.log")
     assert log.count("\n") == 1
     assert said in log
     assert all(reason in log for reason in finished.bad.values())
