@@ -1,11 +1,14 @@
 """The whole workflow on a tiny data set in which some files are bad, from DICOM to the report."""
 
 import json
+import re
 import time
 
 import pandas as pd
 import psutil
 import pytest
+
+from mcalc.log_head import split_head
 
 pytestmark = pytest.mark.slow
 
@@ -44,12 +47,39 @@ def spoiled(make_project, untouched):
 @pytest.fixture(scope="module")
 def finished(spoiled):
     """The same project after `snakemake`."""
-    spoiled.snakemake()
+    spoiled.printed = spoiled.snakemake()
     return spoiled
 
 
 def test_a_second_run_finds_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake()
+
+
+def test_what_it_needs_is_told_before_the_first_job_and_is_about_what_it_took(finished):
+    """Within a factor of two of what stays; what is there for a time is told apart."""
+    before, _, after = finished.printed.partition("Select jobs to execute")
+    said = re.search(r"disk: about (\d+) MB in results/tiny, and (\d+) MB more while", before)
+    taken = sum(path.stat().st_size for path in (finished.folder / "results").rglob("*")) / 1e6
+    assert taken / 2 < float(said.group(1)) < taken * 2
+    assert "memory: at most 8.0 GB a job (train); this machine has" in before
+    assert "What this run needs" not in after
+
+
+def test_each_log_begins_with_its_command_in_the_folder_where_it_ran(finished):
+    logs = sorted((finished.folder / "logs").rglob("*.log"))
+    assert len(logs) == len(
+        json.loads((finished.folder / "logs/tiny/plan.json").read_text())["jobs"]
+    )
+    for path in logs:
+        command, facts, said = split_head(path.read_text())
+        assert command[0] == "mcalc"
+        assert facts["folder"] == str(finished.folder)
+        assert "\n# begun" not in said
+
+
+def test_the_status_of_a_finished_run_is_all_done(finished):
+    printed = finished.call("mcalc", "status", "results/tiny")
+    assert printed.startswith("tiny: the run has ended well.\nOf 29 jobs 29 done.\n")
 
 
 def test_all_tables_figures_and_the_report_are_there(finished):
@@ -251,6 +281,13 @@ def test_too_much_set_aside_stops_before_the_split_and_stays_listed(
     assert all(reason in log for reason in finished.bad.values())
     assert (project.folder / "results/tiny/rejected.csv").exists()
     assert not (project.folder / "results/tiny/accepted.json").exists()
+    title, sentence = "accept failed. logs/tiny/accept.log ends with:", log.strip()
+    assert f"\n{title}\n    {sentence}\n\n" in printed.split("Exiting because a job")[-1]
+    status = project.call("bash", "-c", "mcalc status results/tiny; echo exit code $?")
+    assert "tiny: the run has ended with failures" in status
+    assert f"failed: accept, logs/tiny/accept.log ends with:\n    {sentence}\n" in status
+    assert re.search(r"Of 29 jobs \d+ done, 1 failed, \d+ waiting; time left: about \d+ ", status)
+    assert status.endswith("exit code 3\n")
 
 
 def test_a_training_that_is_told_to_end_goes_on_where_it_was(make_project, finished):
