@@ -97,7 +97,8 @@ def _list_failed_jobs():
 def _tell_failure(job):
     """A job's name, its log's path, and the last lines below the head that mcalc writes there."""
     log = str(job.log[0])
-    places = ", ".join(f"{key}={value}" for key, value in job.wildcards_dict.items())
+    places = {key: value for key, value in job.wildcards_dict.items() if key != "run"}
+    places = ", ".join(f"{key}={value}" for key, value in places.items())
     title = f"{job.rule.name} ({places})" if places else job.rule.name
     lines = _read_below_head(log)[-SHOWN_LINES:]
     if not lines:
