@@ -18,7 +18,10 @@ from mcalc.errors import DataError, McalcError, UsageError
 PACKAGE = Path(cli.__file__).parents[1]
 WINGS = ("data", "images", "evaluation", "learning", "reporting")
 # What every wing may use.
-FOUNDATION = ("mcalc", "mcalc.errors", "mcalc.files", "mcalc.progress", "mcalc.records")
+FOUNDATION = (
+    *("mcalc", "mcalc.errors", "mcalc.files", "mcalc.log_head", "mcalc.progress"),
+    "mcalc.records",
+)
 COMMANDS = sorted(get_command(cli.app).commands)
 
 LIGHT_STAGES = (

@@ -6,6 +6,7 @@ import typer
 
 from mcalc.cli import data, evaluation, images, learning, reporting
 from mcalc.errors import McalcError
+from mcalc.log_head import print_head
 
 # In the order in which data pass through them.
 COMMANDS = (
@@ -36,6 +37,7 @@ COMMANDS = (
     reporting.figures,
     reporting.compare_paper,
     reporting.report,
+    reporting.status,
     reporting.audit_metrics,
 )
 
@@ -58,6 +60,7 @@ for command in COMMANDS:
 def main() -> None:
     """Run the command line; a `McalcError` is one sentence and an exit code, no traceback."""
     try:
+        print_head(sys.argv[1:])
         app()
     except McalcError as error:
         sys.stdout.flush()  # in a log that takes both streams the sentence comes last

@@ -135,3 +135,16 @@ def audit_metrics(
         write_json(audit, json)
     if audit.impossible:
         raise typer.Exit(DataError.exit_code)
+
+
+def status(
+    results: Annotated[Path, typer.Argument(help="results/RUN, which `snakemake` fills.")],
+):
+    """Say what of a run is done, running, failed and waiting; exit code 3 if a job has failed."""
+    from mcalc.reporting.status import read_status
+    from mcalc.reporting.status.show import show
+
+    found = read_status(results)
+    show(found)
+    if found.count("failed"):
+        raise typer.Exit(DataError.exit_code)

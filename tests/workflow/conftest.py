@@ -13,6 +13,8 @@ import psutil
 import pytest
 import yaml
 
+from mcalc.log_head import split_head
+
 REPOSITORY = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(
     *(".git", ".snakemake", "results", "resources", "logs", "build", "*.egg-info", "__pycache__"),
@@ -76,6 +78,13 @@ class Project:
                 place = place.setdefault(group, {})
             place[last] = value
         path.write_text(yaml.safe_dump(config))
+
+    def log(self, path: str) -> str:
+        """Return what a job's log says below the command and the versions with which it begins."""
+        command, facts, said = split_head((self.folder / "logs" / path).read_text())
+        assert command[0] == "mcalc"
+        assert set(facts) >= {"begun", "host", "folder", "versions"}
+        return said
 
     def logs(self) -> str:
         """Return the logs of all jobs, for a failing test's message."""

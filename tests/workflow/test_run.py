@@ -1,11 +1,14 @@
 """The whole workflow on a tiny data set in which some files are bad, from DICOM to the report."""
 
 import json
+import re
 import time
 
 import pandas as pd
 import psutil
 import pytest
+
+from mcalc.log_head import split_head
 
 pytestmark = pytest.mark.slow
 
@@ -44,12 +47,39 @@ def spoiled(make_project, untouched):
 @pytest.fixture(scope="module")
 def finished(spoiled):
     """The same project after `snakemake`."""
-    spoiled.snakemake()
+    spoiled.printed = spoiled.snakemake()
     return spoiled
 
 
 def test_a_second_run_finds_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake()
+
+
+def test_what_it_needs_is_told_before_the_first_job_and_is_about_what_it_took(finished):
+    """Within a factor of two of what stays; what is there for a time is told apart."""
+    before, _, after = finished.printed.partition("Select jobs to execute")
+    said = re.search(r"disk: about (\d+) MB in results/tiny, and (\d+) MB more while", before)
+    taken = sum(path.stat().st_size for path in (finished.folder / "results").rglob("*")) / 1e6
+    assert taken / 2 < float(said.group(1)) < taken * 2
+    assert "memory: at most 8.0 GB a job (train); this machine has" in before
+    assert "What this run needs" not in after
+
+
+def test_each_log_begins_with_its_command_in_the_folder_where_it_ran(finished):
+    logs = sorted((finished.folder / "logs").rglob("*.log"))
+    assert len(logs) == len(
+        json.loads((finished.folder / "logs/tiny/plan.json").read_text())["jobs"]
+    )
+    for path in logs:
+        command, facts, said = split_head(path.read_text())
+        assert command[0] == "mcalc"
+        assert facts["folder"] == str(finished.folder)
+        assert "\n# begun" not in said
+
+
+def test_the_status_of_a_finished_run_is_all_done(finished):
+    printed = finished.call("mcalc", "status", "results/tiny")
+    assert printed.startswith("tiny: the run has ended well.\nOf 29 jobs 29 done.\n")
 
 
 def test_all_tables_figures_and_the_report_are_there(finished):
@@ -166,7 +196,7 @@ def test_the_second_splits_images_are_mostly_those_of_the_training(resplit):
     seen = len(measured & set(first[first["subset"] == "train"]["image_id"]))
     shortcuts = pd.read_csv(results / "shortcuts/paper_resplit/fold0.csv")
     assert set(shortcuts["image_id"]) == measured
-    logged = (resplit.folder / "logs/tiny/shortcuts/paper_resplit/fold0.log").read_text()
+    logged = resplit.log("tiny/shortcuts/paper_resplit/fold0.log")
     trained = first.loc[first["subset"] == "train", "roi_id"].nunique()
     assert f"from {trained} ROIs" in logged
     # Four fifths on average (tests/evaluation/test_split.py); these are few images without a seed.
@@ -197,7 +227,7 @@ def test_a_folder_without_patients_refuses_the_patient_protocol(make_project, un
     project.configure(run="own", dataset={"kind": "folder", "root": "resources/own", "shards": 1})
     project.snakemake("results/own/splits/paper.csv")
     project.snakemake("results/own/splits/patient.csv", check=False)
-    log = (project.folder / "logs/own/split/patient.log").read_text()
+    log = project.log("own/split/patient.log")
     assert log.count("\n") == 1
     assert "dataset.patients" in log
 
@@ -213,8 +243,7 @@ def test_weights_that_are_not_there_stop_the_run_with_one_sentence(make_project,
         *("--configfile", "tiny.yaml"),
         check=False,
     )
-    log = project.folder / "logs/tiny/train/paper/alexnet/test1/fold0.log"
-    sentence = log.read_text().strip().splitlines()[-1]
+    sentence = project.log("tiny/train/paper/alexnet/test1/fold0.log").strip().splitlines()[-1]
     assert sentence.startswith("mcalc: ImageNet weights of alexnet could not be had")
     assert "alexnet-owt-7be5be79.pth" in sentence
 
@@ -226,7 +255,7 @@ def test_a_failing_stage_leaves_no_output(make_project, untouched):
         table = pd.read_csv(path).drop(columns="pathology")
         table.to_csv(path, index=False)
     project.snakemake("results/tiny/catalog.csv", check=False)
-    log = (project.folder / "logs/tiny/catalog.log").read_text()
+    log = project.log("tiny/catalog.log")
     assert "column pathology is missing" in log
     assert log.count("\n") == 1
     assert not (project.folder / "results/tiny/catalog.csv").exists()
@@ -246,12 +275,19 @@ def test_too_much_set_aside_stops_before_the_split_and_stays_listed(
     project.configure(**{f"dataset__{key}": value})
     printed = project.snakemake(check=False)
     assert "Error in rule accept" in printed
-    log = (project.folder / "logs/tiny/accept.log").read_text()
+    log = project.log("tiny/accept.log")
     assert log.count("\n") == 1
     assert said in log
     assert all(reason in log for reason in finished.bad.values())
     assert (project.folder / "results/tiny/rejected.csv").exists()
     assert not (project.folder / "results/tiny/accepted.json").exists()
+    title, sentence = "accept failed. logs/tiny/accept.log ends with:", log.strip()
+    assert f"\n{title}\n    {sentence}\n\n" in printed.split("Exiting because a job")[-1]
+    status = project.call("bash", "-c", "mcalc status results/tiny; echo exit code $?")
+    assert "tiny: the run has ended with failures" in status
+    assert f"failed: accept, logs/tiny/accept.log ends with:\n    {sentence}\n" in status
+    assert re.search(r"Of 29 jobs \d+ done, 1 failed, \d+ waiting; time left: about \d+ ", status)
+    assert status.endswith("exit code 3\n")
 
 
 def test_a_training_that_is_told_to_end_goes_on_where_it_was(make_project, finished):
