@@ -30,6 +30,8 @@ def image_paths(folder: str | os.PathLike) -> list[Path]:
 def read_png(path: str | os.PathLike) -> np.ndarray:
     """Read a grey PNG as (rows, columns), uint8 or uint16; `DataError` where it cannot be read."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None and not os.path.exists(path):
+        raise DataError(f"{path}: no longer there; remove its folder and run snakemake again.")
     if image is None or image.ndim != 2:
         raise DataError(f"{path}: not a readable grey PNG; remove it and run its stage again.")
     return image
@@ -42,7 +44,7 @@ def load_images(folders: list[str | os.PathLike], roi_ids: list[str]) -> dict[st
     if missing:
         raise DataError(
             f"{len(missing)} images of the split are in none of the folders, such as {missing[0]}; "
-            "run enhance again."
+            "somebody removed them: remove results/RUN/images, too, and run snakemake again."
         )
     images = {roi_id: read_png(paths[roi_id]) for roi_id in sorted(set(roi_ids))}
     for roi_id, image in images.items():
@@ -58,8 +60,9 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
 
     That folder is put in its place as a whole, so that a single file needs no temporary name.
     """
-    if not cv2.imwrite(str(path), image, PNG_OPTIONS):
-        raise OSError(f"{path}: the image could not be written.")
+    # Not cv2.imwrite: it keeps to itself why it failed, and does not tell a full disk.
+    _, content = cv2.imencode(".png", image, PNG_OPTIONS)
+    Path(path).write_bytes(content)
 
 
 def for_each(
