@@ -75,17 +75,39 @@ def outputs(project) -> dict[str, bytes]:
     }
 
 
-def test_thirty_kills_change_no_output(make_project, untouched):
+@pytest.fixture(scope="module")
+def calm(make_project, untouched):
+    """A run that nobody disturbed, in folders whose names need quoting."""
+    project = rename(make_project(untouched.folder))
+    project.snakemake()
+    return project
+
+
+def rename(project):
+    """Move the project and its data set to names with spaces, umlauts and Chinese."""
+    odd = "Daten ä ö 漢 'x'"
+    project.folder = project.folder.rename(project.folder.with_name(odd))
+    data = project.folder / "resources"
+    (data / "tiny").rename(data / odd)
+    project.configure(
+        dataset__root=f"resources/{odd}",
+        split={"protocols": ["paper"]},
+        evaluate={"resamples": 100},
+    )
+    return project
+
+
+def test_a_whole_run_in_folders_with_odd_names_ends(calm):
+    assert count_done(calm) == JOBS
+    assert "Nothing to be done" in calm.snakemake()
+
+
+def test_thirty_kills_change_no_output(make_project, untouched, calm):
     """At moments all over the workflow: in Snakemake's plans, in each stage, between stages.
 
     Before each kill the workflow has come a little further than before the last one.
     """
-    calm, project = make_project(untouched.folder), make_project(untouched.folder)
-    for one in (calm, project):
-        one.configure(split={"protocols": ["paper"]}, evaluate={"resamples": 100})
-    calm.snakemake()
-    assert count_done(calm) == JOBS
-    chance, runs = random.Random(7), []
+    project, chance, runs = rename(make_project(untouched.folder)), random.Random(7), []
     for number in range(KILLS):
         run = Run(project)
         runs.append(run)
