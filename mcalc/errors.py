@@ -17,7 +17,7 @@ MEMORY = "give the job more (mem_mb in the profile) or fewer threads, and run it
 ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), FORBIDDEN),
-    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO), FAILING),
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT), FAILING),
     **dict.fromkeys((errno.ENOENT,), GONE),
     **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "give another path"),
     **dict.fromkeys((errno.ENAMETOOLONG,), "give a shorter path"),

@@ -70,15 +70,14 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         If another job has begun to write `path`, or the workflow that started this one is gone.
     """
     path = Path(path)
-    temporary = _begin(path)
+    temporary, aside = _begin(path), _new_name(path)
     temporary.mkdir()
     try:
         yield temporary
         _check_owner(path)
         if path.exists() and temporary.is_dir():
-            os.replace(path, _new_name(path))
+            os.replace(path, aside)
         os.replace(temporary, path)
-        _remove_left_over(path)
     except OSError as error:
         if not temporary.is_dir():
             raise AbandonedError(_taken_over(path)) from error
@@ -86,6 +85,7 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
