@@ -1,8 +1,33 @@
 """Errors that speak to the user: one sentence saying what is wrong, where, and what to do.
 
 `mcalc` prints such a sentence without a traceback and leaves with the class's exit code;
-any other exception is a bug in mcalc (exit code 1, with its traceback).
+so it does where the machine fails (`explain`). Any other exception is a bug in mcalc (exit code 1,
+with its traceback).
 """
+
+import errno
+
+# What the system says, and what a user can do about it.
+FULL = "make room there or raise the limit, and run it again; nothing half-written is left"
+FORBIDDEN = "allow writing there or choose another folder, and run it again"
+FAILING = "look after the disk or the network that it lies on, and run it again"
+GONE = "it was removed, or never written; run snakemake again"
+TOO_MANY = "raise the limit of open files (ulimit -n) or take fewer threads, and run it again"
+MEMORY = "give the job more (mem_mb in the profile) or fewer threads, and run it again"
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), FORBIDDEN),
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT), FAILING),
+    **dict.fromkeys((errno.ENOENT,), GONE),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "give another path"),
+    **dict.fromkeys((errno.ENAMETOOLONG,), "give a shorter path"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), TOO_MANY),
+    **dict.fromkeys((errno.ENOMEM,), MEMORY),
+}
+# Those that say nothing about the file that was to be read.
+OF_THE_MACHINE = tuple(
+    number for number, advice in ADVICE.items() if advice in (FAILING, TOO_MANY, MEMORY)
+)
 
 
 class McalcError(Exception):
@@ -29,3 +54,20 @@ class DataError(McalcError):
     def __init__(self, message: str, reason: str = "unreadable") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class AbandonedError(McalcError):
+    """Nobody waits for this job's output any more (exit code 143, as of one that was stopped)."""
+
+    exit_code = 143
+
+
+def explain(error: OSError | MemoryError) -> str | None:
+    """Return a sentence for a failure of the machine, or None for what may be a bug."""
+    if isinstance(error, MemoryError):
+        return f"The memory does not suffice; {MEMORY}."
+    advice = ADVICE.get(error.errno)
+    if advice is None:
+        return None
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror}; {advice}."

@@ -1,9 +1,14 @@
 """What tests of several wings share."""
 
 import os
+import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+
+from mcalc import cli
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -17,3 +22,31 @@ def shared_data() -> Path:
             pytest.fail(f"{folder} is missing, but CI always has it.")
         pytest.skip("real CBIS-DDSM tables are not part of the repository (../shared/data)")
     return folder
+
+
+@pytest.fixture
+def mcalc(monkeypatch, capsys):
+    """Run the command line in this process; return exit code, standard output and error."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mcalc", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    """A folder data set of twelve pictures of 32 x 32."""
+    for number in range(12):
+        path = tmp_path / "own" / ("malignant" if number % 2 else "benign") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = np.random.default_rng(number).integers(0, 256, (32, 32)).astype(np.uint8)
+        cv2.imwrite(str(path), image)
+    return tmp_path

@@ -46,23 +46,6 @@ LIGHT_STAGES = (
 )
 
 
-@pytest.fixture
-def mcalc(monkeypatch, capsys):
-    """Run the command line in this process; return exit code, standard output and error."""
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mcalc", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
-
-
 def python(script: str, *arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -74,17 +57,6 @@ def refused(result: tuple[int, str, str], code: int) -> str:
     assert found == code, said
     assert "Traceback" not in said
     return said
-
-
-@pytest.fixture
-def own(tmp_path) -> Path:
-    """A folder data set of twelve pictures of 32 x 32."""
-    for number in range(12):
-        path = tmp_path / "own" / ("malignant" if number % 2 else "benign") / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image = np.random.default_rng(number).integers(0, 256, (32, 32)).astype(np.uint8)
-        cv2.imwrite(str(path), image)
-    return tmp_path
 
 
 def catalog(own: Path, *more) -> list:

@@ -1,11 +1,17 @@
 """Outputs are whole or not there: what a reader can find while, and after, something goes wrong."""
 
 import os
+import signal
+import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
+from mcalc.errors import AbandonedError
 from mcalc.files import whole_file, whole_folder, write_text
 
 
@@ -142,3 +148,103 @@ def test_relative_paths_work(tmp_path, monkeypatch):
     with whole_folder("shard"):
         pass
     assert sorted(os.listdir()) == ["a.txt", "shard"]
+
+
+# --- jobs that were killed, and jobs that should have been ----------------------------------------
+
+KILLED = """
+import os, signal, sys
+from mcalc.files import whole_file, whole_folder
+with whole_folder(sys.argv[1]) as folder, whole_file(sys.argv[2]) as file:
+    (folder / "a.png").touch()
+    file.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_job_left_is_removed_by_the_next_one(tmp_path):
+    """And nothing of its neighbours, whose names begin alike."""
+    ours, others = (tmp_path / "0", tmp_path / "0.csv"), (tmp_path / "10", tmp_path / "0.a.csv")
+    for folder, file in (ours, others):
+        done = subprocess.run([sys.executable, "-c", KILLED, folder, file], check=False)
+        assert done.returncode == -signal.SIGKILL
+    assert len(hidden(tmp_path)) == 4
+    with whole_folder(ours[0]):
+        pass
+    write_text(ours[1], "whole")
+    assert [name.split(".")[1:3] for name in hidden(tmp_path)] == [["0", "a"], ["10", ANY]]
+    assert {"0", "0.csv"} < set(names(tmp_path))
+
+
+def hidden(folder: Path) -> list[str]:
+    return [name for name in names(folder) if name.startswith(".")]
+
+
+def test_the_last_to_begin_owns_a_folder(tmp_path):
+    """A job whose Snakemake was killed goes on; the next run's job must not be overwritten."""
+    place = tmp_path / "shard"
+    with (
+        pytest.raises(AbandonedError, match="another job has begun"),
+        whole_folder(place) as orphan,
+    ):
+        (orphan / "older.png").touch()
+        with whole_folder(place) as temporary:
+            (temporary / "newer.png").touch()
+        (orphan / "late.png").touch()
+    assert names(place) == ["newer.png"]
+    assert names(tmp_path) == ["shard"]
+
+
+def test_an_orphan_that_ends_first_takes_nothing_from_the_next_job(tmp_path):
+    orphan, job = whole_folder(tmp_path / "shard"), whole_folder(tmp_path / "shard")
+    orphan.__enter__()
+    (job.__enter__() / "newer.png").touch()
+    with pytest.raises(AbandonedError):
+        orphan.__exit__(None, None, None)
+    assert not (tmp_path / "shard").exists()
+    job.__exit__(None, None, None)
+    assert names(tmp_path / "shard") == ["newer.png"]
+    assert names(tmp_path) == ["shard"]
+
+
+def workflow(process: int, machine: str = socket.gethostname()) -> str:
+    return f"{machine} {os.readlink('/proc/self/ns/pid')} {process}"
+
+
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+
+
+@needs_linux
+def test_a_job_whose_workflow_is_gone_leaves_outputs_alone(tmp_path, monkeypatch, dead):
+    write_text(tmp_path / "a.csv", "older")
+    monkeypatch.setenv("MCALC_WORKFLOW", workflow(dead))
+    with pytest.raises(AbandonedError, match=r"a\.csv: not written, since the Snakemake"):
+        write_text(tmp_path / "a.csv", "newer")
+    with pytest.raises(AbandonedError), whole_folder(tmp_path / "shard"):
+        pass
+    assert names(tmp_path) == ["a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "older"
+    with whole_file(tmp_path / "checkpoint.pt", is_output=False) as temporary:
+        temporary.touch()
+    assert names(tmp_path) == ["a.csv", "checkpoint.pt"]
+
+
+@needs_linux
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_job_writes_whose_workflow_lives_or_lies_on_another_machine(
+    tmp_path, monkeypatch, dead, where
+):
+    here = workflow(os.getpid())
+    monkeypatch.setenv("MCALC_WORKFLOW", here if where == "here" else workflow(dead, "node7"))
+    write_text(tmp_path / "a.csv", "newer")
+    with whole_folder(tmp_path / "shard"):
+        pass
+    assert names(tmp_path) == ["a.csv", "shard"]

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from mcalc.cli import data, evaluation, images, learning, reporting
-from mcalc.errors import McalcError
+from mcalc.errors import DataError, McalcError, explain
 from mcalc.log_head import print_head
 
 # In the order in which data pass through them.
@@ -58,11 +58,23 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; a `McalcError` is one sentence and an exit code, no traceback."""
+    """Run the command line; a `McalcError` is one sentence and an exit code, no traceback.
+
+    So is a failure of the machine, such as a full disk: 3, as where data cannot be used.
+    """
     try:
         print_head(sys.argv[1:])
         app()
     except McalcError as error:
-        sys.stdout.flush()  # in a log that takes both streams the sentence comes last
-        print(f"mcalc: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except (OSError, MemoryError) as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        _end(sentence, DataError.exit_code)
+
+
+def _end(sentence: str, exit_code: int) -> None:
+    sys.stdout.flush()  # in a log that takes both streams the sentence comes last
+    print(f"mcalc: {sentence}", file=sys.stderr)
+    sys.exit(exit_code)

@@ -41,7 +41,7 @@ from pydicom.uid import (
 )
 
 from mcalc.data.image_size import MAX_PIXELS
-from mcalc.errors import DataError
+from mcalc.errors import OF_THE_MACHINE, DataError
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 JPEG_2000 = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
@@ -159,6 +159,8 @@ def explained(path: str | os.PathLike, problem: str) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.", "missing_file") from None
     except BaseException as error:  # a decoder written in Rust panics past Exception
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise  # the file is not to blame
         raise DataError(f"{path}: {problem} ({type(error).__name__}); download it again.") from None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mcalc.data.dicom import read_dicom
 from mcalc.data.dicom_header import read_header
 from mcalc.data.image_size import MAX_PIXELS, Size, picture_size
-from mcalc.errors import DataError
+from mcalc.errors import OF_THE_MACHINE, DataError
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm")
@@ -46,7 +46,9 @@ def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.
     _check_size(content, path, max_pixels)
     try:
         image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # such as a header that claims more pixels than OpenCV takes
+    except cv2.error as error:  # such as a header that claims more pixels than OpenCV takes
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from None
         raise DataError(f"{path}: the picture cannot be decoded; download it again.") from None
     if image is None:
         raise DataError(
@@ -79,6 +81,8 @@ def _content(path: Path, limit: int) -> np.ndarray:
             raise DataError(f"{path}: the file is larger than {limit} bytes.", "too_large")
         content = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
+        if error.errno in OF_THE_MACHINE:  # the file is not to blame
+            raise
         raise DataError(f"{path}: cannot be opened ({error.strerror}).", "missing_file") from error
     if content.size == 0:
         raise DataError(f"{path}: the file is empty; download it again.", "empty_file")

@@ -36,6 +36,8 @@ def image_paths(folder: str | os.PathLike) -> list[Path]:
 def read_png(path: str | os.PathLike) -> np.ndarray:
     """Read a grey PNG as (rows, columns), uint8 or uint16; `DataError` where it cannot be read."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None and not os.path.exists(path):
+        raise DataError(f"{path}: no longer there; remove its folder and run snakemake again.")
     if image is None or image.ndim != 2:
         raise DataError(f"{path}: not a readable grey PNG; remove it and run its stage again.")
     return image
@@ -46,8 +48,9 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
 
     That folder is put in its place as a whole, so that a single file needs no temporary name.
     """
-    if not cv2.imwrite(str(path), image, PNG_OPTIONS):
-        raise OSError(f"{path}: the image could not be written.")
+    # Not cv2.imwrite: it keeps to itself why it failed, and does not tell a full disk.
+    _, content = cv2.imencode(".png", image, PNG_OPTIONS)
+    Path(path).write_bytes(content)
 
 
 def for_each(

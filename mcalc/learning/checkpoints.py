@@ -141,7 +141,7 @@ class Checkpoint:
             "loss": (smooth.count, smooth.val.as_subclass(torch.Tensor)),
             "steps": (learner.train_iter, learner.pct_train),
         }
-        with whole_file(self.path) as temporary:
+        with whole_file(self.path, is_output=False) as temporary:
             torch.save({"key": self.key, "course": asdict(self.course), "state": state}, temporary)
 
     def remove(self) -> None:

@@ -38,20 +38,18 @@ class Project:
 
         `meanwhile` is called with its process (psutil) as soon as it runs.
         """
-        environment = os.environ | {"PYTHONPATH": str(self.folder)}
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        process = psutil.Popen(
-            command,
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        process = self.start(*command, stdout=subprocess.PIPE)
         meanwhile(process)
         printed, _ = process.communicate()
         assert not check or process.returncode == 0, printed + self.logs()
         return printed
+
+    def start(self, *command: str, **options) -> psutil.Popen:
+        """Start a command here, with this folder's package."""
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        options = {"stderr": subprocess.STDOUT, "text": True} | options
+        return psutil.Popen(command, cwd=self.folder, env=environment, **options)
 
     def dry_run(self, *arguments: str, configs=("tiny.yaml",)) -> Counter:
         """Return how many jobs of each rule a run would have, by the dry run."""

@@ -34,6 +34,8 @@ def get_tree_fingerprint(wildcards):
     if IS_PHANTOM:
         return "phantom"
     digest = hashlib.sha256()
+    if config["dataset"]["patients"]:  # an older file in its place has no newer time
+        digest.update(_size_and_time(Path(config["dataset"]["patients"])).encode())
     waiting, seen = [ROOT] if os.path.isdir(ROOT) else [], set()
     while waiting:
         folder = waiting.pop()
@@ -54,6 +56,7 @@ def get_tree_fingerprint(wildcards):
 
 
 def _size_and_time(entry):
+    """What tells a changed file from the one before, of a path or an entry of a folder."""
     try:
         found = entry.stat()
     except OSError:  # a link that leads nowhere

@@ -3,6 +3,7 @@
 # graph.
 import os
 import re
+import socket
 
 RUN = config["run"]
 ROOT = config["dataset"]["root"]
@@ -47,6 +48,21 @@ SCORE_FILES = (
     "choices.csv",
 )
 UNTRAINED = "|".join(TRAINED_AS)
+
+
+def name_process():
+    """Name this process, its machine and, in a container, its numbering of processes.
+
+    Jobs that outlive the Snakemake that started them know by it that they must not write outputs
+    any more (mcalc/files.py).
+    """
+    numbering = "/proc/self/ns/pid"
+    numbering = os.readlink(numbering) if os.path.exists(numbering) else ""
+    return f"{socket.gethostname()} {numbering} {os.getpid()}"
+
+
+# Not where Snakemake starts itself for a job: the job is of the run that began it all.
+os.environ.setdefault("MCALC_WORKFLOW", name_process())
 
 
 wildcard_constraints:

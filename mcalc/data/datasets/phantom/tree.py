@@ -107,7 +107,7 @@ def _write_mammogram(
     )
     _write_image(root, case, "full mammogram images", 1, image, compress=True)
     with whole_file(root / "truth" / f"{case}.png") as temporary:
-        cv2.imwrite(str(temporary), breast.astype(np.uint8) * 255)
+        temporary.write_bytes(cv2.imencode(".png", breast.astype(np.uint8) * 255)[1])
     return breast
 
 
