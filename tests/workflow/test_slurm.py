@@ -136,7 +136,8 @@ def test_every_rule_ran_as_a_job_of_slurm_and_short_ones_in_groups(runs):
 def test_gpu_jobs_on_one_gpu_run_one_after_the_other(runs):
     trainings = jobs_of(runs["submitted"], "rule_train_")
     assert len(trainings) >= 2
-    assert all("gres/gpu=1" in job["TRES"] for job in trainings)
+    # A colon in old versions of SLURM, a slash in new ones.
+    assert all(re.fullmatch("gres[:/]gpu:1", job["TresPerJob"]) for job in trainings)
     for before, after in itertools.pairwise(trainings):
         assert moment(after, "StartTime") >= moment(before, "EndTime")
     # The second was in the queue all the while: it is SLURM that made it wait.
