@@ -53,19 +53,29 @@ def jobs_of(project, comment: str = "") -> list[dict]:
     return sorted(found, key=lambda job: (job["StartTime"], int(job["JobId"])))
 
 
+def trainings_of(project, protocol: str = "") -> list[dict]:
+    return [job for job in jobs_of(project, "rule_train_") if protocol in job["Comment"]]
+
+
 def moment(job: dict, name: str) -> datetime:
     return datetime.fromisoformat(job[name])
 
 
 def end_training(project, snakemake: psutil.Process) -> None:
-    """Send SIGTERM to the training by patients, when an epoch is done."""
+    """Send SIGTERM to the training by patients, when its first epoch of all layers is done."""
     log = project.folder / TRAINED
-    while not (log.exists() and "\n[1," in log.read_text()):
-        if not snakemake.is_running() or snakemake.status() == psutil.STATUS_ZOMBIE:
-            return  # the tests will say why
-        time.sleep(0.05)
-    [training] = [job for job in jobs_of(project, "rule_train_") if "_patient_" in job["Comment"]]
-    subprocess.run(["scancel", "--signal=TERM", training["JobId"]], check=True)
+
+    def wait_for(condition) -> bool:
+        while not condition():
+            if not snakemake.is_running():
+                return False  # the tests will say why
+            time.sleep(0.05)
+        return True
+
+    if wait_for(log.exists):
+        [training] = trainings_of(project, "_patient_")
+        if wait_for(lambda: "\n[1," in log.read_text()):
+            subprocess.run(["scancel", "--signal=TERM", training["JobId"]], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +87,7 @@ def runs(slurm, make_project, untouched):
     local = make_project(untouched.folder)
     local.configure(
         train__device="auto",
-        train__settings=[{"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 3}],
+        train__settings=[{"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 4}],
     )
     submitted, failing = make_project(local.folder), make_project(local.folder)
     for path in (failing.folder / "resources/tiny").glob("calc_case_description_*.csv"):
@@ -93,7 +103,7 @@ def runs(slurm, make_project, untouched):
             "submitted": pool.submit(
                 submitted.call,
                 *submit,
-                meanwhile=lambda process: end_training(submitted, process),
+                meanwhile=lambda process: pool.submit(end_training, submitted, process),
             ),
             "failing": pool.submit(
                 failing.call,
@@ -134,9 +144,10 @@ def test_every_rule_ran_as_a_job_of_slurm_and_short_ones_in_groups(runs):
 
 
 def test_gpu_jobs_on_one_gpu_run_one_after_the_other(runs):
-    trainings = jobs_of(runs["submitted"], "rule_train_")
+    trainings = trainings_of(runs["submitted"])
     assert len(trainings) >= 2
-    assert all("gres/gpu=1" in job["TRES"] for job in trainings)
+    # A colon in old versions of SLURM, a slash in new ones.
+    assert all(re.fullmatch("gres[:/]gpu:1", job["TresPerJob"]) for job in trainings)
     for before, after in itertools.pairwise(trainings):
         assert moment(after, "StartTime") >= moment(before, "EndTime")
     # The second was in the queue all the while: it is SLURM that made it wait.
@@ -145,12 +156,12 @@ def test_gpu_jobs_on_one_gpu_run_one_after_the_other(runs):
 
 def test_a_training_ended_by_sigterm_is_submitted_again_and_goes_on(runs):
     submitted = runs["submitted"]
-    trainings = [job for job in jobs_of(submitted, "rule_train_") if "_patient_" in job["Comment"]]
+    trainings = trainings_of(submitted, "_patient_")
     assert [job["JobState"] for job in trainings] == ["FAILED", "COMPLETED"]
     assert "stopped by SIGTERM" in submitted.printed
     assert "goes on from" in (submitted.folder / TRAINED).read_text()
     run = submitted.folder / "results/tiny/runs/patient/alexnet/test1/fold0"
-    assert len(pd.read_csv(run / "history.csv")) == 4
+    assert len(pd.read_csv(run / "history.csv")) == 5
     assert not (run / "checkpoint.pt").exists()
 
 
