@@ -59,13 +59,14 @@ def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(
 ):
     project = make_project(untouched.folder)
     first = start(project)
-    wait_for_job(first, "convert").suspend()  # so that the first one cannot end before the second
+    job = wait_for_job(first, "convert")
+    job.suspend()  # so that the first run cannot end before the second
     second = project.start(*PREPARE, stdout=subprocess.PIPE)
     said, _ = second.communicate()
     assert second.returncode != 0
     assert LOCKED in said
     assert "no other Snakemake process" in said
-    wait_for_job(first, "convert").resume()
+    job.resume()
     assert first.wait() == 0
     assert outputs(project) == outputs(prepared)
 
@@ -122,11 +123,11 @@ def _group(process: psutil.Process) -> int | None:
 def test_a_job_killed_for_memory_is_reported_and_done_again(make_project, untouched, prepared):
     project = make_project(untouched.folder)
     said = project.call(
-        *PREPARE, check=False, meanwhile=lambda run: wait_for_job(run, "catalog").kill()
+        *PREPARE, check=False, meanwhile=lambda run: wait_for_job(run, "choose-filter").kill()
     )
-    assert "Error in rule catalog" in said
-    assert "logs/tiny/catalog.log" in said
-    assert not (project.folder / "results/tiny/catalog.csv").exists()
+    assert "Error in rule choose_filter" in said
+    assert "logs/tiny/choose_filter.log" in said
+    assert not (project.folder / "results/tiny/filters/choice.json").exists()
     project.call(*PREPARE)
     assert outputs(project) == outputs(prepared)
 
