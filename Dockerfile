@@ -6,7 +6,7 @@ FROM python:3.11-slim-bookworm AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
-# PyTorch without CUDA is a tenth as large: --build-arg PIP_EXTRA_INDEX_URL=... names its index.
+# For PyTorch without CUDA: --build-arg PIP_EXTRA_INDEX_URL=..., the index of its own builds.
 ARG PIP_EXTRA_INDEX_URL
 WORKDIR /build
 COPY pyproject.toml setup.py README.md LICENSE ./

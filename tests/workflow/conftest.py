@@ -23,6 +23,28 @@ LEFT_OUT = shutil.ignore_patterns(
 
 
 @dataclass
+class Plan:
+    """What a dry run printed, the commands of its jobs among it."""
+
+    printed: str
+
+    @property
+    def jobs(self) -> set[tuple[str, str]]:
+        """The jobs as (rule, wildcards)."""
+        jobs = set()
+        starts = r"^(?:local)?(?:rule|checkpoint) "
+        for block in re.split(starts, self.printed, flags=re.MULTILINE)[1:]:
+            wildcards = re.search(r"^    wildcards: (.*)$", block, flags=re.MULTILINE)
+            jobs.add((block.partition(":")[0], wildcards.group(1) if wildcards else ""))
+        return jobs
+
+    @property
+    def counts(self) -> Counter:
+        """How many jobs of each rule there are."""
+        return Counter(rule for rule, _ in self.jobs)
+
+
+@dataclass
 class Project:
     """A folder that holds the workflow, the package and a configuration `tiny.yaml`."""
 
@@ -51,19 +73,17 @@ class Project:
         options = {"stderr": subprocess.STDOUT, "text": True} | options
         return psutil.Popen(command, cwd=self.folder, env=environment, **options)
 
+    def plan(self, *arguments: str, configs=("tiny.yaml",)) -> "Plan":
+        """Return what a run would do, by the dry run."""
+        return Plan(self.snakemake("--dry-run", "--printshellcmds", *arguments, configs=configs))
+
     def dry_run(self, *arguments: str, configs=("tiny.yaml",)) -> Counter:
-        """Return how many jobs of each rule a run would have, by the dry run."""
-        return Counter(rule for rule, _ in self.planned_jobs(*arguments, configs=configs))
+        """Return how many jobs of each rule a run would have."""
+        return self.plan(*arguments, configs=configs).counts
 
     def planned_jobs(self, *arguments: str, configs=("tiny.yaml",)) -> set[tuple[str, str]]:
-        """Return the jobs of a dry run as (rule, wildcards)."""
-        printed = self.snakemake("--dry-run", *arguments, configs=configs)
-        blocks = re.split(r"^(?:local)?(?:rule|checkpoint) ", printed, flags=re.MULTILINE)[1:]
-        jobs = set()
-        for block in blocks:
-            wildcards = re.search(r"^    wildcards: (.*)$", block, flags=re.MULTILINE)
-            jobs.add((block.partition(":")[0], wildcards.group(1) if wildcards else ""))
-        return jobs
+        """Return the jobs of a run as (rule, wildcards)."""
+        return self.plan(*arguments, configs=configs).jobs
 
     def configure(self, **changes) -> None:
         """Change keys of tiny.yaml, a dotted key written with two underscores."""

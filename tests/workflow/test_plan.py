@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -39,19 +40,19 @@ def test_prepared_images_need_nothing(prepared):
 def test_the_leakage_audit_is_a_target_of_its_own(copy):
     copy.configure(leakage__protocols=["paper", "patient"], leakage__repeats=3)
     assert not {"audit_leakage", "show_leakage"} & set(copy.dry_run())
-    jobs = copy.dry_run("leakage_audit")
+    plan = copy.plan("leakage_audit")
+    jobs = plan.counts
     assert (jobs["audit_leakage"], jobs["show_leakage"], jobs["train"]) == (2, 1, 0)
-    printed = copy.snakemake("--dry-run", "--printshellcmds", "leakage_audit")
-    assert "--among paper --among patient --folds 5 --repeats 3 --seed 1" in printed
-    assert "--like" not in printed
+    assert "--among paper --among patient --folds 5 --repeats 3 --seed 1" in plan.printed
+    assert "--like" not in plan.printed
 
 
 def test_the_leakage_audit_of_a_run_trains_that_run_first(copy):
     card = "results/tiny/runs/paper/alexnet/test1/fold0/run.json"
     copy.configure(leakage__like=card)
-    jobs = copy.dry_run("leakage_audit")
-    assert jobs["train"] == 1
-    assert f"--like {card}" in copy.snakemake("--dry-run", "--printshellcmds", "leakage_audit")
+    plan = copy.plan("leakage_audit")
+    assert plan.counts["train"] == 1
+    assert f"--like {card}" in plan.printed
 
 
 def test_a_finished_audit_is_part_of_the_report_and_one_that_nobody_asked_for_is_not(copy):
@@ -87,11 +88,11 @@ def test_only_selecting_by_truth_waits_for_the_truth_bench(copy):
     assert "Nothing to be done" in copy.snakemake("clean_all", "--dry-run")
     copy.configure(filters__select_by="truth")
     planned = {"bench_filters": 1, "choose_filter": 1, "enhance": 2, "clean_all": 1}
-    assert copy.dry_run("clean_all") == planned
-    printed = copy.snakemake("clean_all", "--dry-run", "--printshellcmds")
-    assert "--truth results/tiny/filters/truth.csv" in printed
-    assert "--noise poisson:3000 " in printed
-    assert "--crops 9 " in printed
+    plan = copy.plan("clean_all")
+    assert plan.counts == planned
+    assert "--truth results/tiny/filters/truth.csv" in plan.printed
+    assert "--noise poisson:3000 " in plan.printed
+    assert "--crops 9 " in plan.printed
     copy.snakemake("clean_all")
     choice = json.loads((copy.folder / "results/tiny/filters/choice.json").read_text())
     assert choice["select_by"] == "truth"
@@ -101,10 +102,10 @@ def test_percentiles_run_conversion_only_where_they_are_used(copy):
     copy.configure(convert__percentiles=[1, 99])
     assert "Nothing to be done" in copy.snakemake("clean_all", "--dry-run")
     copy.configure(convert__intensity="percentile")
-    assert copy.dry_run("clean_all")["convert"] == 2
-    printed = copy.snakemake("clean_all", "--dry-run", "--printshellcmds")
-    assert "--bits 16" in printed
-    assert "--intensity percentile --percentiles 1 99" in printed
+    plan = copy.plan("clean_all")
+    assert plan.counts["convert"] == 2
+    assert "--bits 16" in plan.printed
+    assert "--intensity percentile --percentiles 1 99" in plan.printed
 
 
 def test_a_line_of_the_converting_module_runs_conversion_and_what_follows(copy):
@@ -174,33 +175,36 @@ def test_a_changed_dicom_file_runs_one_shard(copy):
     assert copy.dry_run("clean_all")["convert"] == 1
 
 
-def test_three_entries_plan_the_same_jobs(untouched):
-    (untouched.folder / "module").mkdir(exist_ok=True)
-    (untouched.folder / "module.smk").write_text(
+def test_three_entries_plan_the_same_jobs(untouched, tmp_path):
+    """By the root's Snakefile, by the inner one, and as a module from another folder."""
+    for name in ("config.yaml", "tiny.yaml"):
+        shutil.copy(untouched.folder / name, tmp_path)
+    inner = "workflow/Snakefile"
+    (tmp_path / "Snakefile").write_text(
         'configfile: "config.yaml"\n'
-        'module mcalc:\n    snakefile: "workflow/Snakefile"\n    config: config\n'
+        f'module mcalc:\n    snakefile: "{untouched.folder / inner}"\n    config: config\n'
         "use rule * from mcalc\n"
     )
-    ours = untouched.dry_run()
-    inner = untouched.dry_run("-s", "workflow/Snakefile")
-    module = untouched.dry_run("-s", "module.smk")
-    assert ours["train"] == 2
-    for planned in (ours, inner, module):
+    entries = (
+        untouched.dry_run(),
+        untouched.dry_run("-s", inner),
+        type(untouched)(tmp_path).dry_run(),
+    )
+    assert entries[0]["train"] == 2
+    for planned in entries:
         planned.pop("default", None)
         planned.pop("all", None)
-    assert ours == inner == module
+    assert entries[0] == entries[1] == entries[2]
 
 
 def test_the_papers_preset_plans_24_tests_a_protocol(untouched):
-    jobs = untouched.planned_jobs(configs=["workflow/presets/paper.yaml"])
-    trained = [wildcards for rule, wildcards in jobs if rule == "train"]
+    plan = untouched.plan(configs=["workflow/presets/paper.yaml"])
+    trained = [wildcards for rule, wildcards in plan.jobs if rule == "train"]
     assert len(trained) == 2 * 24
-    assert sum(rule == "predict" for rule, _ in jobs) == 24
-    preset = ["workflow/presets/paper.yaml"]
-    printed = untouched.snakemake("--dry-run", "--printshellcmds", configs=preset)
+    assert plan.counts["predict"] == 24
     for option in ("--bits 8 ", "--recipe fastai1 ", "--max-warp 0.2 ", "--head-lr 0.003 "):
-        assert option in printed
-    assert "--positive-class benign" in printed
+        assert option in plan.printed
+    assert "--positive-class benign" in plan.printed
     numbers = {}
     for wildcards in trained:
         network = re.search(r"network=(\w+)", wildcards).group(1)
@@ -218,7 +222,8 @@ def test_every_protocol_is_trained_in_each_of_its_folds(make_project, untouched)
     project = make_project(untouched.folder)
     protocols = ["paper", "paper_resplit", "lesion", "official_strict", "nested"]
     project.configure(split={"protocols": protocols, "folds": 3}, filters__apply="mean")
-    jobs = project.planned_jobs()
+    plan = project.plan()
+    jobs, printed = plan.jobs, plan.printed
     places = {rule: [] for rule in ("train", "predict")}
     for rule, wildcards in jobs:
         if rule in places:
@@ -226,8 +231,7 @@ def test_every_protocol_is_trained_in_each_of_its_folds(make_project, untouched)
     trained = [(name, str(fold)) for name in ("lesion", "nested", "paper") for fold in range(3)]
     assert sorted(places["train"]) == sorted([*trained, ("official_strict", "0")])
     assert sorted(places["predict"]) == [("paper_resplit", str(fold)) for fold in range(3)]
-    assert sum(rule == "overlap" for rule, _ in jobs) == 1
-    printed = project.snakemake("--dry-run", "--printshellcmds")
+    assert plan.counts["overlap"] == 1
     assert "--folds 3 " in printed
     for line in re.findall(r"mcalc predict .*?--run \S+", printed, flags=re.DOTALL):
         folds = re.findall(r"fold(\d)", line)
@@ -239,7 +243,7 @@ def test_the_preset_for_a_download_plans_without_the_data(untouched):
     presets = ("workflow/presets/cbis_ddsm.yaml", "workflow/presets/paper.yaml")
     planned = untouched.dry_run(configs=presets)
     assert planned["catalog"] == 1
-    assert planned["convert"] == 16
+    assert planned["convert"] == 8
     assert "phantom" not in planned
 
 
@@ -269,10 +273,11 @@ def test_the_preset_for_a_download_plans_without_the_data(untouched):
         ({"convert__percentiles": [99, 1]}, "convert.percentiles: the lower"),
     ],
 )  # fmt: skip
-def test_a_wrong_key_or_value_is_named_before_anything_runs(make_project, untouched, change, named):
-    project = make_project(untouched.folder)
-    project.configure(**change)
-    printed = project.snakemake("--dry-run", check=False)
+def test_a_wrong_key_or_value_is_named_before_anything_runs(untouched, tmp_path, change, named):
+    shutil.copy(untouched.folder / "tiny.yaml", tmp_path)
+    type(untouched)(tmp_path).configure(**change)
+    wrong = str(tmp_path / "tiny.yaml")
+    printed = untouched.snakemake("--dry-run", configs=[wrong], check=False)
     sentence = next(line for line in printed.splitlines() if line.startswith("Configuration, "))
     assert named in sentence
     assert "config/README.md" in sentence
