@@ -56,7 +56,7 @@ def name_process():
     Jobs that outlive the Snakemake that started them know by it that they must not write outputs
     any more (mcalc/files.py).
     """
-    numbering = "/proc/self/ns/pid"
+    numbering = os.path.join(os.sep, "proc", "self", "ns", "pid")
     numbering = os.readlink(numbering) if os.path.exists(numbering) else ""
     return f"{socket.gethostname()} {numbering} {os.getpid()}"
 
