@@ -170,8 +170,8 @@ def test_a_failing_job_is_reported_with_its_log_and_tried_again_with_more_memory
     jobs = jobs_of(failing, "rule_catalog_")
     assert [job["JobState"] for job in jobs] == ["FAILED"] * tries
     assert [job["MinMemoryNode"] for job in jobs] == ["2000M", "4000M", "8000M"]
-    assert failing.printed.count("Error in rule catalog") == tries
-    assert failing.printed.count("column pathology is missing") == tries
+    assert failing.printed.count("SLURM status is: 'FAILED'") >= tries
+    assert failing.printed.count("column pathology is missing") >= tries
 
 
 def test_a_job_killed_for_its_memory_ends_with_more(runs):
