@@ -291,6 +291,12 @@ def test_what_goes_on_is_0_and_says_since_when_and_how_far(run, status):
     assert ", 1 of 4 epochs\n" in printed
 
 
+def test_a_job_that_outlasts_the_mean_time_leaves_no_time_and_says_so(run, status):
+    run.add_done("convert", "first", seconds=1)
+    run.begin("convert", "")
+    assert "time left: none by the mean times, which what runs has outlasted" in status()[1]
+
+
 def test_a_run_that_ended_well_has_no_time_left(run, status):
     run.add_done("convert")
     run.plan |= {"ended": NOW.isoformat(), "outcome": "done", "targets": ["clean_all"]}

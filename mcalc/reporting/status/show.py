@@ -47,7 +47,11 @@ def tell(status: Status) -> str:
 def _tell_time(status: Status) -> str:
     jobs = sum(status.unknown.values())
     if not status.seconds_left:
-        return "unknown until a job of each rule has ended"
+        return (
+            "unknown until a job of each rule has ended"
+            if jobs
+            else "none by the mean times, which what runs has outlasted"
+        )
     known = (
         f"about {_duration(status.seconds_left)} with {status.side_by_side:.1f} jobs side by side"
     )
