@@ -98,7 +98,7 @@ def test_an_orphan_of_a_killed_run_cannot_overwrite_the_next_runs_images(make_pr
     orphan.suspend()
     run.kill()
     run.wait()
-    project.configure(convert={"size": 32})
+    project.configure(convert={"size": 96})
     project.call(*PREPARE, "--unlock")
     project.call(*PREPARE)
     before = outputs(project)
@@ -108,7 +108,7 @@ def test_an_orphan_of_a_killed_run_cannot_overwrite_the_next_runs_images(make_pr
     assert outputs(project) == before
     images = list((project.folder / "results/tiny/images").glob("enhanced/*/*.png"))
     assert images
-    assert {cv2.imread(str(path)).shape[0] for path in images} == {32}
+    assert {cv2.imread(str(path)).shape[0] for path in images} == {96}
     assert "Nothing to be done" in project.call(*PREPARE)
 
 
