@@ -98,7 +98,7 @@ def test_an_orphan_of_a_killed_run_cannot_overwrite_the_next_runs_images(make_pr
     orphan.suspend()
     run.kill()
     run.wait()
-    project.configure(convert={"size": 32})
+    project.configure(convert={"size": 96})
     project.call(*PREPARE, "--unlock")
     project.call(*PREPARE)
     before = outputs(project)
@@ -108,7 +108,7 @@ def test_an_orphan_of_a_killed_run_cannot_overwrite_the_next_runs_images(make_pr
     assert outputs(project) == before
     images = list((project.folder / "results/tiny/images").glob("enhanced/*/*.png"))
     assert images
-    assert {cv2.imread(str(path)).shape[0] for path in images} == {32}
+    assert {cv2.imread(str(path)).shape[0] for path in images} == {96}
     assert "Nothing to be done" in project.call(*PREPARE)
 
 
@@ -142,9 +142,10 @@ def set_clock(project, names: list[str], shift: int) -> None:
 
 def test_tables_of_a_clock_that_was_wrong_are_compared_by_content(make_project, prepared):
     project = make_project(prepared.folder)
-    set_clock(project, ["catalog.csv"], YEAR)
-    set_clock(project, ["filters/0.csv", "filters/choice.json"], -YEAR)
+    set_clock(project, ["catalog.csv", "filters/0.csv", "filters/choice.json"], YEAR)
     assert "Nothing to be done" in project.call(*PREPARE)
+    set_clock(project, ["filters/0.csv"], -YEAR)  # older than the images it was made from
+    assert project.dry_run("clean_all")["compare_filters"] == 1
 
 
 def test_images_dated_in_the_future_are_named_and_dated_today_they_do(make_project, prepared):
