@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 KILLS = 30
 # Jobs that leave a benchmark: each stage of the workflow for one protocol.
-JOBS = 24
+JOBS = 25
 
 
 class Run:
