@@ -164,6 +164,7 @@ def _get_bytes_per_job(rois):
         "convert": before,
         "clean": before,
         "enhance": shard * image[8],
+        "stack": rois * pixels,
         "split": rows * config["split"]["folds"],
         "train": share * rows,
         "predict": share * rows,
