@@ -23,7 +23,7 @@ def calls(folder: Path) -> dict[str, list]:
     at = {
         name: folder / name
         for name in ("c.csv", "r.csv", "converted", "0.csv", "clean", "k.csv", "f.csv", "t.csv")
-        + ("speck", "choice.json", "enhanced", "seed.json", "s.csv", "accepted.json")
+        + ("speck", "choice.json", "enhanced", "stacked.npy", "seed.json", "s.csv", "accepted.json")
     }
     listed = ["--catalog", at["c.csv"]]
     aside = ["--rejected", at["r.csv"]]
@@ -38,6 +38,7 @@ def calls(folder: Path) -> dict[str, list]:
         + ["--noise", "gaussian:20", "--crops", 8, "--size", 16],
         "choose-filter": [at["f.csv"], "--choice", at["choice.json"], *FILTER],
         "enhance": [at["clean"], "--choice", at["choice.json"], "--enhanced", at["enhanced"]],
+        "stack": [at["enhanced"], "--stack", at["stacked.npy"]],
         "draw-seed": [at["seed.json"]],
         "split": [*listed, *aside, "--protocol", "paper", "--split", at["s.csv"]],
     }

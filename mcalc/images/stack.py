@@ -63,8 +63,7 @@ def stack_images(
         The shard folders of the enhanced images: PNG files of one size, uint8.
     stack : path
         The NPY file to write, (images, size, size) uint8 in the order of the ROI ids; the table
-        (STACKED) is written beside it, with the suffix .csv. Memory is needed for a few images
-        only: the file is mapped.
+        (STACKED) is written beside it, with the suffix .csv.
     threads : int
     progress : callable, optional
 
@@ -85,22 +84,23 @@ def stack_images(
         if _roi_id(path) == _roi_id(following):
             raise DataError(f"{path} and {following}: one ROI in two shards; run enhance again.")
     shape = _read(paths[0]).shape
-    with whole_file(stack) as temporary:
-        pixels = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(paths), *shape)
-        )
 
-        def put(place: int) -> None:
-            image = _read(paths[place])
-            if image.shape != shape:
-                raise DataError(
-                    f"{paths[place]}: {image.shape[0]} x {image.shape[1]} pixels, where "
-                    f"{paths[0]} has {shape[0]} x {shape[1]}; run convert again."
-                )
-            pixels[place] = image
+    def read_alike(path: Path) -> np.ndarray:
+        image = _read(path)
+        if image.shape != shape:
+            raise DataError(
+                f"{path}: {image.shape[0]} x {image.shape[1]} pixels, where {paths[0]} has "
+                f"{shape[0]} x {shape[1]}; run convert again."
+            )
+        return image
 
-        list(for_each(list(range(len(paths))), put, threads=threads, progress=progress))
-        pixels.flush()
+    # Written, not mapped: a mapped file that finds the disk full ends the process without a word.
+    with whole_file(stack) as temporary, open(temporary, "wb") as file:
+        layout = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), *shape)}
+        np.lib.format.write_array_header_1_0(file, layout)
+        for image in for_each(paths, read_alike, threads=threads, progress=progress):
+            file.write(image.tobytes())
+        file.flush()
         Path(stack).unlink(missing_ok=True)  # an older one does not belong to the new table
         rows = [{"roi_id": _roi_id(path)} for path in paths]
         records.write(rows, _table(stack), records.STACKED)
