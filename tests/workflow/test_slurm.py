@@ -113,9 +113,9 @@ def runs(slurm, make_project, untouched):
                 check=False,
             ),
         }
-    projects = {"local": local, "submitted": submitted, "failing": failing}
-    for name, project in projects.items():
-        project.printed = printed[name].result()
+        projects = {"local": local, "submitted": submitted, "failing": failing}
+        for name, project in projects.items():
+            project.printed = printed[name].result()
     return projects
 
 
@@ -137,8 +137,8 @@ def test_every_rule_ran_as_a_job_of_slurm_and_short_ones_in_groups(runs):
     jobs = jobs_of(runs["submitted"])
     assert {job["Partition"] for job in jobs} == {"debug"}
     whole = [job["Comment"] for job in jobs if "rule_train_" not in job["Comment"]]
-    # catalog, prepare, plan, enhance, shortcuts and results.
-    assert len(whole) == 6
+    # catalog, prepare, plan, enhance, stack, shortcuts and results.
+    assert len(whole) == 7
     for group in set(PROFILE["groups"].values()):
         assert sum(comment.startswith(f"rule_{group}_") for comment in whole) == 1
 

@@ -4,7 +4,9 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
+import json
 import os
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +14,9 @@ from snakemake.exceptions import WorkflowError
 
 # The package's sources, where the workflow lies in a clone; a module taken from afar has none.
 PACKAGE = Path(workflow.current_basedir).parents[1] / "mcalc"
+
+# By the hash of a file's content, in the folder of the run.
+KNOWN_SOURCES = Path(".snakemake/mcalc_sources.json")
 
 # The columns of the catalog that say where a ROI's pixels are and what they are.
 PLACES = [
@@ -116,19 +121,46 @@ def _sources_of(module):
 
 @functools.cache
 def _read_source(source):
-    """Return what stands for a file's content, and the names that it imports from the package.
-
-    Cached, since most rules share most modules, and parsing them anew took seconds a start.
-    """
+    """Return what stands for a file's content, and the names that it imports from the package."""
+    content = source.read_bytes()
     if source.suffix != ".py":
-        return source.read_bytes(), []
-    tree = ast.parse(source.read_text())
+        return content, []
+    key = f"{sys.version_info[:2]} {hashlib.sha256(content).hexdigest()}"
+    known = _read_known_sources()
+    if key not in known:
+        known[key] = _parse_source(content)
+        _write_known_sources(known)
+    digest, names = known[key]
+    return digest.encode(), names
+
+
+def _parse_source(content):
+    tree = ast.parse(content)
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mcalc"):
             names.append(node.module)
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return ast.dump(tree).encode(), names
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), names
+
+
+@functools.cache
+def _read_known_sources():
+    """What earlier starts found: parsing takes a second, and a cluster's job starts Snakemake anew."""
+    try:
+        return json.loads(KNOWN_SOURCES.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_known_sources(known):
+    try:
+        KNOWN_SOURCES.parent.mkdir(exist_ok=True)
+        temporary = KNOWN_SOURCES.with_name(f"{KNOWN_SOURCES.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(known))
+        os.replace(temporary, KNOWN_SOURCES)
+    except OSError:  # it only saves time
+        pass
 
 
 def _files_of(name):
