@@ -45,6 +45,13 @@ def calls(folder: Path) -> dict[str, list]:
 
 
 STAGES = list(calls(Path()))
+# Tables, images and the stack; what lies between needs all stages before it once more.
+QUICKLY_REACHED = [
+    stage
+    if stage in ("catalog", "convert", "stack")
+    else pytest.param(stage, marks=pytest.mark.slow)
+    for stage in STAGES
+]
 
 
 @pytest.fixture
@@ -91,7 +98,7 @@ class Limit:
 # --- a disk that takes no more ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", QUICKLY_REACHED)
 def test_a_file_that_may_not_grow_is_3_and_leaves_nothing(mcalc, own, until, stage):
     """A file may have 32 bytes: that fails as a full disk does, in the middle of a write."""
     call = until(stage)
@@ -152,12 +159,17 @@ def test_a_read_only_disk_is_3(mcalc, own, until, disk, stage):
     ("number", "advice"),
     [
         (errno.ENOSPC, "make room"),
-        (errno.EDQUOT, "make room"),
-        (errno.EROFS, "allow writing"),
-        (errno.EACCES, "allow writing"),
-        (errno.EIO, "look after the disk"),
-        (errno.ESTALE, "look after the disk"),
-        (errno.EMFILE, "ulimit -n"),
+        *[
+            pytest.param(number, advice, marks=pytest.mark.slow)
+            for number, advice in (
+                (errno.EDQUOT, "make room"),
+                (errno.EROFS, "allow writing"),
+                (errno.EACCES, "allow writing"),
+                (errno.EIO, "look after the disk"),
+                (errno.ESTALE, "look after the disk"),
+                (errno.EMFILE, "ulimit -n"),
+            )
+        ],
     ],
 )
 def test_what_a_disk_says_at_the_end_is_3(mcalc, own, until, monkeypatch, number, advice):
@@ -269,6 +281,7 @@ cli.main()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory is mapped")
+@pytest.mark.slow
 def test_too_little_memory_is_3_and_sets_no_image_aside(mcalc, own, until):
     large = np.arange(9000).astype(np.uint8)[None].repeat(6000, axis=0)
     cv2.imwrite(str(own / "own/benign/4.png"), large)

@@ -94,7 +94,7 @@ def fit(rows, images, **changes):
     )
 
 
-@pytest.mark.parametrize(("most", "pieces"), [(4, 2), (2, 4)])
+@pytest.mark.parametrize(("most", "pieces"), [(4, 2), pytest.param(2, 4, marks=pytest.mark.slow)])
 def test_batches_are_halved_until_they_fit_and_it_is_said(
     rows, images, small_memory, capsys, most, pieces
 ):
@@ -115,12 +115,14 @@ def test_it_may_be_told_to_stop(rows, images, small_memory):
         fit(rows, images, out_of_memory="stop")
 
 
+@pytest.mark.slow
 def test_pieces_too_small_for_batch_norm_are_no_way_out(rows, images, small_memory):
     small_memory(1)
     with pytest.raises(DataError, match="batches of 8 in 4 pieces; take a GPU with more memory"):
         fit(rows, images)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_halved_goes_on_so(rows, images, small_memory, tmp_path, monkeypatch):
     """Memory is full after the head; what was kept of it is used, and the number of pieces, too."""
     from mcalc.learning.checkpoints import Checkpoint
@@ -146,7 +148,7 @@ def test_a_training_that_was_halved_goes_on_so(rows, images, small_memory, tmp_p
     assert json.dumps(again.course.history) == json.dumps(trained.history)
 
 
-@pytest.mark.parametrize("pieces", [2, 3])
+@pytest.mark.parametrize("pieces", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_the_gradients_of_the_pieces_are_those_of_the_batch(rows, images, pieces):
     """AlexNet's body has no batch norm; that of the head, and dropout, are set aside."""
 

@@ -304,8 +304,8 @@ def test_test_images_are_predicted_and_have_no_part_in_the_weights(data, tmp_pat
     for name, rows in (("with", table), ("without", table[table["subset"] != "test"])):
         (tmp_path / name).mkdir()
         records.write(rows, tmp_path / name / "split.csv", records.SPLIT)
-        for shard in ("0", "1"):
-            (tmp_path / name / shard).symlink_to(data / shard)
+        for part in ("stack.npy", "stack.csv"):
+            (tmp_path / name / part).symlink_to(data / part)
         train(tmp_path / name, tmp_path / name / "run")
     one, other = (tmp_path / name / "run" for name in ("with", "without"))
     weights = "weights.safetensors"

@@ -79,7 +79,7 @@ def test_each_log_begins_with_its_command_in_the_folder_where_it_ran(finished):
 
 def test_the_status_of_a_finished_run_is_all_done(finished):
     printed = finished.call("mcalc", "status", "results/tiny")
-    assert printed.startswith("tiny: the run has ended well.\nOf 29 jobs 29 done.\n")
+    assert printed.startswith("tiny: the run has ended well.\nOf 30 jobs 30 done.\n")
 
 
 def test_all_tables_figures_and_the_report_are_there(finished):
@@ -286,7 +286,7 @@ def test_too_much_set_aside_stops_before_the_split_and_stays_listed(
     status = project.call("bash", "-c", "mcalc status results/tiny; echo exit code $?")
     assert "tiny: the run has ended with failures" in status
     assert f"failed: accept, logs/tiny/accept.log ends with:\n    {sentence}\n" in status
-    assert re.search(r"Of 29 jobs \d+ done, 1 failed, \d+ waiting; time left: about \d+ ", status)
+    assert re.search(r"Of 30 jobs \d+ done, 1 failed, \d+ waiting; time left: about \d+ ", status)
     assert status.endswith("exit code 3\n")
 
 
