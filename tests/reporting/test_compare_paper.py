@@ -124,6 +124,7 @@ def test_a_number_within_the_interval_is_reproduced_and_one_beyond_differs(make_
     assert rows.loc["9/AlexNet/recall", "why"] == "the network was not trained"
 
 
+@pytest.mark.slow
 def test_benign_is_positive_as_in_the_study_whatever_the_run_counts(make_run):
     counts = {"true_positives": 2, "false_positives": 1, "false_negatives": 4, "true_negatives": 8}
     turned = dict(zip(counts, reversed(counts.values()), strict=True))

@@ -113,6 +113,7 @@ def test_a_phantom_is_called_so_before_anything_else(page):
     assert "(made-up phantom data)" in page.words[0], "and in the title of the window"
 
 
+@pytest.mark.slow
 def test_real_data_are_not_called_a_phantom(make_scored_run):
     folder = make_scored_run(dataset="cbis_ddsm", mammograms=("dataset",))
     real = read_report(folder, "cbis_ddsm")
@@ -125,6 +126,7 @@ def test_real_data_are_not_called_a_phantom(make_scored_run):
 
 
 @pytest.mark.parametrize(("mammograms", "cited"), [((), False), (("samples",), True)])
+@pytest.mark.slow
 def test_the_archive_is_cited_where_its_images_are_shown(make_scored_run, mammograms, cited):
     folder = make_scored_run(dataset="folder", mammograms=mammograms)
     text = read_report(folder)
@@ -180,6 +182,7 @@ def test_numbers_are_set_to_the_right(page):
     assert "paper" not in page.number_cells
 
 
+@pytest.mark.slow
 def test_a_measure_without_a_value_is_not_zero(make_scored_run):
     folder = make_scored_run(networks=("vgg16", "alexnet"), one_answer="alexnet")
     page = Page(read_report(folder))
@@ -209,6 +212,7 @@ def test_rounding_keeps_what_a_reader_needs():
     assert shown.columns[-1] == ("network", False)
 
 
+@pytest.mark.slow
 def test_rejected_rois_are_counted_and_the_first_are_listed(make_scored_run):
     rejected = [
         {"roi_id": f"r{number}", "source": "a.dcm", "stage": "catalog", "detail": HOSTILE}
@@ -268,6 +272,7 @@ def test_protocols_are_compared_by_what_they_share(page):
     assert "chosen on the same validation images" in text
 
 
+@pytest.mark.slow
 def test_a_protocol_with_test_images_names_the_network_that_validation_chose(make_scored_run):
     """The better network on test images is the worse one on validation images."""
     folder = make_scored_run(networks=("vgg16", "resnet34"), protocols=("nested", "paper"))
@@ -291,6 +296,7 @@ def test_a_protocol_with_test_images_names_the_network_that_validation_chose(mak
     assert "Under the others each network's best test was chosen on the same" in text
 
 
+@pytest.mark.slow
 def test_a_second_split_is_called_a_mistake_and_has_no_training_of_its_own(make_scored_run):
     folder = make_scored_run(protocols=("paper", "paper_resplit"))
     page = Page(read_report(folder, "second"))
@@ -370,6 +376,7 @@ def test_the_auc_of_the_first_model_stands_beside_the_best_that_must_not_be_good
     assert "only the share of malignant, has 0.50 (0.50 to 0.50)" in page.text
 
 
+@pytest.mark.slow
 def test_the_leakage_audit_is_shown_where_it_was_run(page, make_scored_run, tmp_path):
     assert "snakemake --cores all leakage_audit measures it; it was not run" in page.text
     folder = add_figures(make_scored_run())
@@ -393,6 +400,7 @@ def test_the_leakage_audit_is_shown_where_it_was_run(page, make_scored_run, tmp_
         write_report(folder, run_name="r", report=report, leakage=folder / "tables/leakage.csv")
 
 
+@pytest.mark.slow
 def test_a_run_scored_without_models_that_must_not_be_good_is_told_without_them(make_scored_run):
     folder = make_scored_run()
     for name in ("scores", "comparisons"):

@@ -86,6 +86,7 @@ def test_without_test_images_the_best_tests_are_shown(usual_run):
     assert shown[-1] == "majority"
 
 
+@pytest.mark.slow
 def test_where_test_images_are_kept_no_test_is_shown_that_was_picked_afterwards(make_scored_run):
     two = {"networks": ("vgg16", "resnet34"), "tests": 2}
     chosen_run = Results(make_scored_run(protocols=("nested",), folds=2, **two), "chosen")
@@ -129,6 +130,7 @@ def test_the_figures_show_the_numbers_of_the_tables(tables, usual_run):
     np.testing.assert_allclose(drawn.get_ydata(), curve["net_benefit"])
 
 
+@pytest.mark.slow
 def test_confidence_resamples_and_seed_reach_every_table_of_images(usual_run, tmp_path):
     widths = []
     for name, settings in (("wide", Settings()), ("narrow", Settings(confidence=0.5))):

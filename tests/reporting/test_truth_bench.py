@@ -180,6 +180,7 @@ def test_the_sentences_hold_what_was_concluded(usual_run):
     assert "These crops are drawn, not clinical data" in text
 
 
+@pytest.mark.slow
 def test_worse_is_told_with_a_positive_difference_and_chance_as_such(make_scored_run):
     folder = make_scored_run()
     only = pd.read_csv(folder / "filters/0.csv")
