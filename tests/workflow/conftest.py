@@ -104,6 +104,19 @@ class Project:
         assert set(facts) >= {"begun", "host", "folder", "versions"}
         return said
 
+    def outputs(self) -> dict[str, bytes]:
+        """Return the content of every file below results/.
+
+        Not Snakemake's own stamps in folders: a run that is killed between a job's end and its
+        stamp is content with the folder as it is.
+        """
+        results = self.folder / "results"
+        return {
+            str(path.relative_to(results)): path.read_bytes()
+            for path in results.rglob("*")
+            if path.is_file() and path.name != ".snakemake_timestamp"
+        }
+
     def logs(self) -> str:
         """Return the logs of all jobs, for a failing test's message."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("logs/**/*.log")))

@@ -27,12 +27,6 @@ def prepared(make_project, untouched):
     return project
 
 
-def outputs(project) -> dict[str, bytes]:
-    results = project.folder / "results"
-    files = [path for path in results.rglob("*") if path.is_file()]
-    return {str(path.relative_to(results)): path.read_bytes() for path in files}
-
-
 def wait_for_job(snakemake: psutil.Process, stage: str) -> psutil.Process:
     """Wait until a job of `stage` runs, and return it."""
     while snakemake.poll() is None:
@@ -68,7 +62,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(
     assert "no other Snakemake process" in said
     job.resume()
     assert first.wait() == 0
-    assert outputs(project) == outputs(prepared)
+    assert project.outputs() == prepared.outputs()
 
 
 def test_a_lock_left_over_is_named_with_its_cure_and_nothing_is_lost(
@@ -79,15 +73,15 @@ def test_a_lock_left_over_is_named_with_its_cure_and_nothing_is_lost(
     wait_for_job(run, "clean")
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    before = outputs(project)
+    before = project.outputs()
     said = project.call(*PREPARE, check=False)
     assert LOCKED in said
     assert "--unlock" in said
-    assert outputs(project) == before
+    assert project.outputs() == before
     project.call(*PREPARE, "--unlock")
     said = project.call(*PREPARE)
     assert "checkpoint catalog:" not in said  # what was done is not done again
-    assert outputs(project) == outputs(prepared)
+    assert project.outputs() == prepared.outputs()
 
 
 def test_an_orphan_of_a_killed_run_cannot_overwrite_the_next_runs_images(make_project, untouched):
@@ -101,11 +95,11 @@ def test_an_orphan_of_a_killed_run_cannot_overwrite_the_next_runs_images(make_pr
     project.configure(convert={"size": 96})
     project.call(*PREPARE, "--unlock")
     project.call(*PREPARE)
-    before = outputs(project)
+    before = project.outputs()
     orphan.resume()
     while any(_group(process) == run.pid for process in psutil.process_iter()):
         time.sleep(0.05)
-    assert outputs(project) == before
+    assert project.outputs() == before
     images = list((project.folder / "results/tiny/images").glob("enhanced/*/*.png"))
     assert images
     assert {cv2.imread(str(path)).shape[0] for path in images} == {96}
@@ -129,7 +123,7 @@ def test_a_job_killed_for_memory_is_reported_and_done_again(make_project, untouc
     assert "logs/tiny/choose_filter.log" in said
     assert not (project.folder / "results/tiny/filters/choice.json").exists()
     project.call(*PREPARE)
-    assert outputs(project) == outputs(prepared)
+    assert project.outputs() == prepared.outputs()
 
 
 def set_clock(project, names: list[str], shift: int) -> None:
@@ -158,7 +152,7 @@ def test_images_dated_in_the_future_are_named_and_dated_today_they_do(make_proje
     project.call("find", "results", "-newermt", "now", "-exec", "touch", "{}", "+")
     project.call(*PREPARE)
     assert "Nothing to be done" in project.call(*PREPARE)
-    assert outputs(project) == outputs(prepared)
+    assert project.outputs() == prepared.outputs()
 
 
 @pytest.mark.parametrize("shift", [-YEAR, YEAR], ids=["past", "future"])
@@ -173,5 +167,5 @@ def test_a_new_image_is_seen_whatever_its_time(make_project, prepared, shift):
     jobs = project.dry_run("clean_all")
     assert jobs["catalog"] == 1
     project.call(*PREPARE)
-    assert outputs(project) != outputs(prepared)
+    assert project.outputs() != prepared.outputs()
     assert "Nothing to be done" in project.call(*PREPARE)

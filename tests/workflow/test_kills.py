@@ -64,17 +64,6 @@ def count_done(project) -> int:
     return len(list(project.folder.glob("logs/**/*.benchmark.tsv")))
 
 
-def outputs(project) -> dict[str, bytes]:
-    """Return the content of every file below results/ but those that are Snakemake's own."""
-    results = project.folder / "results"
-    paths = [path for path in results.rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(results)): path.read_bytes()
-        for path in paths
-        if path.name != ".snakemake_timestamp"
-    }
-
-
 @pytest.fixture(scope="module")
 def calm(make_project, untouched):
     """A run that nobody disturbed, in folders whose names need quoting."""
@@ -119,7 +108,7 @@ def test_thirty_kills_change_no_output(make_project, untouched, calm):
     for run in runs:
         while run.orphans():
             time.sleep(0.1)
-    found, expected = outputs(project), outputs(calm)
+    found, expected = project.outputs(), calm.outputs()
     assert sorted(found) == sorted(expected)
     assert [name for name in expected if found[name] != expected[name]] == []
     assert "Nothing to be done" in project.snakemake()

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from fastai.vision.learner import create_vision_model
+from snakemake.resources import Resources
 
 from mcalc.learning.networks import NETWORKS
 
@@ -34,7 +35,7 @@ def needs(tmp_path, monkeypatch):
     workflow = SimpleNamespace(
         cores=8,
         local_exec=True,
-        global_resources={"gpu": 1},
+        global_resources=Resources.from_mapping({"gpu": 1}),
         dag=SimpleNamespace(needrun_jobs=lambda: []),
     )
     names = {"config": config, "workflow": workflow, "RUN": "tiny", "ROOT": "data"}
@@ -68,6 +69,14 @@ def test_trainings_that_take_turns_on_a_gpu_keep_one_checkpoint_at_a_time(needs)
     jobs = [job("train", network=network, gpu=1) for network in ("resnet34", "alexnet", "vgg16")]
     _, passes = needs.get_disk_need(jobs, 0)
     assert passes == pytest.approx(3 * 87.3e6, rel=0.02)
+
+
+def test_where_gpus_are_not_counted_here_as_on_a_cluster_all_train_at_once(needs):
+    needs.names["workflow"].global_resources = Resources.from_mapping({})
+    needs.names["workflow"].local_exec = False
+    jobs = [job("train", network=network, gpu=1) for network in ("resnet34", "alexnet", "vgg16")]
+    stays, passes = needs.get_disk_need(jobs, 0)
+    assert passes == pytest.approx(3 * stays, rel=0.02)
 
 
 def test_images_are_counted_in_the_bits_of_each_stage(needs):

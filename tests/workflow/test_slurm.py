@@ -23,6 +23,9 @@ PROFILE = yaml.safe_load((REPOSITORY / "profiles/slurm/config.yaml").read_text()
 # There is no accounting database, and nobody wants to wait.
 HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1")
 HERE += ("--seconds-between-status-checks", "1")
+# What is submitted besides trainings: jobs and groups of jobs.
+PARTS = ("catalog", "bench_filters", "clean_mammograms", "prepare", "enhance", "shortcuts")
+PARTS += ("results",)
 TRAINED = "logs/tiny/train/patient/alexnet/test1/fold0.log"
 
 
@@ -80,7 +83,7 @@ def end_training(project, snakemake: psutil.Process) -> None:
 
 @pytest.fixture(scope="module")
 def runs(slurm, make_project, untouched):
-    """The same work here and on SLURM, and beside it a catalog that must fail and a seed.
+    """The same work here and on SLURM, and beside it a catalog that must fail and a filter bench.
 
     All three at once, since much of a cluster's time is waiting.
     """
@@ -88,15 +91,16 @@ def runs(slurm, make_project, untouched):
     local.configure(
         train__device="auto",
         train__settings=[{"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 4}],
+        evaluate={"resamples": 100},
     )
     submitted, failing = make_project(local.folder), make_project(local.folder)
     for path in (failing.folder / "resources/tiny").glob("calc_case_description_*.csv"):
         pd.read_csv(path).drop(columns="pathology").to_csv(path, index=False)
     submit = ("snakemake", "--profile", "profiles/slurm", *HERE, "--configfile", "tiny.yaml")
-    # Snakemake alone takes more memory than the first try of the seed asks for.
+    # Snakemake alone takes more memory than the first try of the filter bench asks for.
     profile = failing.folder / "profiles/slurm/config.yaml"
-    too_little = "draw_seed: {mem_mb: 64 * 8 ** (attempt - 1)}"
-    profile.write_text(profile.read_text().replace("draw_seed: *small", too_little))
+    too_little = "bench_filters: {mem_mb: 64 * 8 ** (attempt - 1)}"
+    profile.write_text(profile.read_text().replace("bench_filters: *small", too_little))
     with ThreadPoolExecutor() as pool:
         printed = {
             "local": pool.submit(local.snakemake, "--resources", "gpu=2"),
@@ -109,7 +113,7 @@ def runs(slurm, make_project, untouched):
                 failing.call,
                 *submit,
                 "--",
-                *("results/tiny/catalog.csv", "results/tiny/splits/seed.json"),
+                *("results/tiny/catalog.csv", "results/tiny/filters/truth.csv"),
                 check=False,
             ),
         }
@@ -120,27 +124,22 @@ def runs(slurm, make_project, untouched):
 
 
 def test_every_output_is_a_local_runs(runs):
-    contents = [
-        {
-            str(path.relative_to(runs[name].folder)): path.read_bytes()
-            for path in (runs[name].folder / "results").rglob("*")
-            if path.is_file()
-        }
-        for name in ("local", "submitted")
-    ]
-    assert contents[0].keys() == contents[1].keys()
-    assert any(name.endswith("weights.safetensors") for name in contents[0])
-    assert [name for name, content in contents[0].items() if contents[1][name] != content] == []
+    local, submitted = runs["local"].outputs(), runs["submitted"].outputs()
+    assert sorted(submitted) == sorted(local)
+    assert any(name.endswith("weights.safetensors") for name in local)
+    assert [name for name, content in local.items() if submitted[name] != content] == []
 
 
-def test_every_rule_ran_as_a_job_of_slurm_and_short_ones_in_groups(runs):
-    jobs = jobs_of(runs["submitted"])
+def test_every_rule_ran_once_as_a_job_of_slurm_and_short_ones_in_groups(runs):
+    submitted = runs["submitted"]
+    finished = re.findall(r"Finished jobid: (\d+)", submitted.printed)
+    assert len(finished) == len(set(finished))
+    jobs = jobs_of(submitted)
     assert {job["Partition"] for job in jobs} == {"debug"}
     whole = [job["Comment"] for job in jobs if "rule_train_" not in job["Comment"]]
-    # catalog, prepare, plan, enhance, stack, shortcuts and results.
-    assert len(whole) == 7
-    for group in set(PROFILE["groups"].values()):
-        assert sum(comment.startswith(f"rule_{group}_") for comment in whole) == 1
+    assert len(whole) == len(PARTS)
+    for part in PARTS:
+        assert sum(comment.startswith(f"rule_{part}_") for comment in whole) == 1
 
 
 def test_gpu_jobs_on_one_gpu_run_one_after_the_other(runs):
@@ -176,7 +175,7 @@ def test_a_failing_job_is_reported_with_its_log_and_tried_again_with_more_memory
 
 def test_a_job_killed_for_its_memory_ends_with_more(runs):
     failing = runs["failing"]
-    jobs = jobs_of(failing, "_draw_seed")
+    jobs = jobs_of(failing, "_bench_filters")
     assert [job["JobState"] for job in jobs] == ["FAILED", "COMPLETED"]
     assert [job["MinMemoryNode"] for job in jobs] == ["64M", "512M"]
-    assert (failing.folder / "results/tiny/splits/seed.json").exists()
+    assert (failing.folder / "results/tiny/filters/truth.csv").exists()

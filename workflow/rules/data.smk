@@ -87,6 +87,7 @@ rule accept:
         "logs/{run}/accept.log",
     benchmark:
         "logs/{run}/accept.benchmark.tsv"
+    localrule: True
     conda:
         "../../envs/mcalc.yaml"
     threads: 1

@@ -8,6 +8,7 @@ rule draw_seed:
         "logs/{run}/draw_seed.log",
     benchmark:
         "logs/{run}/draw_seed.benchmark.tsv"
+    localrule: True
     conda:
         "../../envs/mcalc.yaml"
     threads: 1
@@ -37,6 +38,7 @@ rule split:
         "logs/{run}/split/{protocol}.log",
     benchmark:
         "logs/{run}/split/{protocol}.benchmark.tsv"
+    localrule: True
     conda:
         "../../envs/mcalc.yaml"
     threads: 1
@@ -96,6 +98,7 @@ rule overlap:
 rule evaluate:
     input:
         get_protocol_runs,
+        after_catalog(),
     output:
         "results/{run}/evaluation/{protocol}.csv",
     log:

@@ -188,6 +188,7 @@ rule choose_filter:
         "logs/{run}/choose_filter.log",
     benchmark:
         "logs/{run}/choose_filter.benchmark.tsv"
+    localrule: True
     conda:
         "../../envs/mcalc.yaml"
     threads: 1
@@ -241,6 +242,7 @@ rule enhance:
 rule stack:
     input:
         expand("results/{{run}}/images/enhanced/{shard}", shard=SHARDS),
+        after_catalog(),
     output:
         pixels="results/{run}/images/stacked.npy",
         table="results/{run}/images/stacked.csv",

@@ -124,8 +124,8 @@ def count_at_a_time(training):
         max(1, workflow.cores // threads) if workflow.local_exec else len(training)
     )
     if any(job.resources.get("gpu", 0) for job in training):
-        given = workflow.global_resources.get("gpu", at_a_time)
-        at_a_time = min(at_a_time, getattr(given, "value", given))
+        given = getattr(workflow.global_resources.get("gpu"), "value", None)
+        at_a_time = at_a_time if given is None else min(at_a_time, given)
     return at_a_time
 
 
