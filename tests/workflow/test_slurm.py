@@ -26,6 +26,7 @@ HERE += ("--seconds-between-status-checks", "1")
 # What is submitted besides trainings: jobs and groups of jobs.
 PARTS = ("catalog", "bench_filters", "clean_mammograms", "prepare", "enhance", "shortcuts")
 PARTS += ("results",)
+FIRST_TEST = "_patient_alexnet_1_"
 TRAINED = "logs/tiny/train/patient/alexnet/test1/fold0.log"
 
 
@@ -56,8 +57,8 @@ def jobs_of(project, comment: str = "") -> list[dict]:
     return sorted(found, key=lambda job: (job["StartTime"], int(job["JobId"])))
 
 
-def trainings_of(project, protocol: str = "") -> list[dict]:
-    return [job for job in jobs_of(project, "rule_train_") if protocol in job["Comment"]]
+def trainings_of(project, test: str = "") -> list[dict]:
+    return [job for job in jobs_of(project, "rule_train_") if test in job["Comment"]]
 
 
 def moment(job: dict, name: str) -> datetime:
@@ -65,7 +66,7 @@ def moment(job: dict, name: str) -> datetime:
 
 
 def end_training(project, snakemake: psutil.Process) -> None:
-    """Send SIGTERM to the training by patients, when its first epoch of all layers is done."""
+    """Send SIGTERM to the first test's training, when its first epoch of all layers is done."""
     log = project.folder / TRAINED
 
     def wait_for(condition) -> bool:
@@ -76,7 +77,7 @@ def end_training(project, snakemake: psutil.Process) -> None:
         return True
 
     if wait_for(log.exists):
-        [training] = trainings_of(project, "_patient_")
+        [training] = trainings_of(project, FIRST_TEST)
         if wait_for(lambda: "\n[1," in log.read_text()):
             subprocess.run(["scancel", "--signal=TERM", training["JobId"]], check=True)
 
@@ -90,7 +91,10 @@ def runs(slurm, make_project, untouched):
     local = make_project(untouched.folder)
     local.configure(
         train__device="auto",
-        train__settings=[{"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 4}],
+        train__settings=[
+            {"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": epochs} for epochs in (4, 2)
+        ],
+        split={"protocols": ["patient"]},
         evaluate={"resamples": 100},
     )
     submitted, failing = make_project(local.folder), make_project(local.folder)
@@ -155,7 +159,7 @@ def test_gpu_jobs_on_one_gpu_run_one_after_the_other(runs):
 
 def test_a_training_ended_by_sigterm_is_submitted_again_and_goes_on(runs):
     submitted = runs["submitted"]
-    trainings = trainings_of(submitted, "_patient_")
+    trainings = trainings_of(submitted, FIRST_TEST)
     assert [job["JobState"] for job in trainings] == ["FAILED", "COMPLETED"]
     assert "stopped by SIGTERM" in submitted.printed
     assert "goes on from" in (submitted.folder / TRAINED).read_text()

@@ -163,6 +163,7 @@ def _write_known_sources(known):
         pass
 
 
+@functools.cache
 def _files_of(name):
     """Return the files behind a dotted name; those of the extension lie in csrc/."""
     if name == "mcalc._native":

@@ -98,13 +98,13 @@ rule overlap:
 rule evaluate:
     input:
         get_protocol_runs,
-        after_catalog(),
     output:
         "results/{run}/evaluation/{protocol}.csv",
     log:
         "logs/{run}/evaluate/{protocol}.log",
     benchmark:
         "logs/{run}/evaluate/{protocol}.benchmark.tsv"
+    localrule: True
     conda:
         "../../envs/mcalc.yaml"
     threads: 1
