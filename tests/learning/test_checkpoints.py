@@ -75,12 +75,12 @@ def contents(run: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
-    """A function of a recipe: what a training leaves that nobody disturbed."""
+    """A function of recipe and network: what a training leaves that nobody disturbed."""
 
     @functools.cache
-    def get(recipe: str = "fastai2") -> dict[str, bytes]:
+    def get(recipe: str = "fastai2", network: str = "alexnet") -> dict[str, bytes]:
         folder = tmp_path_factory.mktemp("undisturbed")
-        train(data, folder / "run", recipe)
+        train(data, folder / "run", recipe, network=network)
         return contents(folder / "run")
 
     return get
@@ -109,27 +109,31 @@ def kill_after(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["fastai2", "fastai1"])
-@pytest.mark.parametrize("saved", range(1, EPOCHS + 2))
-def test_a_training_killed_after_any_epoch_ends_with_the_same_bytes(
-    data, tmp_path, undisturbed, kill_after, monkeypatch, capsys, recipe, saved
+@pytest.mark.parametrize(
+    ("network", "recipe"),
+    [(network, "fastai2") for network in ("alexnet", "resnet34", "resnet50", "vgg16")]
+    + [("alexnet", "fastai1")],
+)
+def test_a_training_killed_after_each_epoch_ends_with_the_same_bytes(
+    data, tmp_path, undisturbed, kill_after, monkeypatch, capsys, network, recipe
 ):
     """After each of the epochs, and after the finder, whose curve is saved, too."""
-    kill_after(saved)
-    with pytest.raises(Killed):
-        train(data, tmp_path / "run", recipe)
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoint.pt"]
-    monkeypatch.undo()
-    torch.manual_seed(99)
-    np.random.seed(99)
-    capsys.readouterr()
-    train(data, tmp_path / "run", recipe)
-    said = capsys.readouterr().out
-    assert "goes on from" in said
-    shown = re.findall(r"^\[\d+, '?[\d.]+", said, flags=re.MULTILINE)
-    assert len(shown) == EPOCHS - (saved if saved < 3 else saved - 1), "a line for each epoch left"
-    assert contents(tmp_path / "run") == undisturbed(recipe)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == set(FILES)
+    run = tmp_path / "run"
+    for kills in range(1, EPOCHS + 2):
+        kill_after(1)
+        with pytest.raises(Killed):
+            train(data, run, recipe, network=network)
+        monkeypatch.undo()
+        assert [path.name for path in run.iterdir()] == ["checkpoint.pt"]
+        said = capsys.readouterr().out
+        assert ("goes on from" in said) == (kills > 1)
+        shown = re.findall(r"^\[\d+, '?[\d.]+", said, flags=re.MULTILINE)
+        assert len(shown) <= 1, "at most a line for the epoch that was done now"
+        torch.manual_seed(99 + kills)
+        np.random.seed(99 + kills)
+    train(data, run, recipe, network=network)
+    assert contents(run) == undisturbed(recipe, network)
+    assert {path.name for path in run.iterdir()} == set(FILES)
 
 
 class SignalAt(Callback):
