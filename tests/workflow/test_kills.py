@@ -1,4 +1,7 @@
-"""A workflow that is killed again and again ends with the outputs of one that was left in peace."""
+"""A workflow that is killed again and again ends with the outputs of one that was left in peace.
+
+This also shows that a second run gives the same bytes, of weights, tables, figures and report.
+"""
 
 import os
 import random

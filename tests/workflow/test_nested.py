@@ -54,6 +54,7 @@ def plain(make_project, tiny_config):
     project.call("mcalc", "phantom", "resources/tiny", "--patients", "16", "--seed", "3")
     setting = {"batch_size": 8, "lr_min": 1e-4, "lr_max": 1e-3, "epochs": 1}
     project.configure(
+        dataset__shards=1,
         split={"protocols": ["nested"], "folds": 2, "valid_fraction": 0.3},
         filters__select_by="truth",
         train__settings=[setting, setting | {"lr_max": 3e-3}],
