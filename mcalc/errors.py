@@ -62,11 +62,12 @@ class AbandonedError(McalcError):
     exit_code = 143
 
 
-def explain(error: OSError | MemoryError) -> str | None:
+def explain(error: OSError | MemoryError | RuntimeError) -> str | None:
     """Return a sentence for a failure of the machine, or None for what may be a bug."""
-    if isinstance(error, MemoryError):
+    # PyTorch has no class of its own for a CPU's memory.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return f"The memory does not suffice; {MEMORY}."
-    advice = ADVICE.get(error.errno)
+    advice = ADVICE.get(getattr(error, "errno", None))
     if advice is None:
         return None
     place = f"{error.filename}: " if error.filename else ""

@@ -11,8 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from mcalc import records
+from mcalc.data import catalog
 from mcalc.errors import explain
 
 FILTER = ["--filter", "mean:3"]
@@ -292,3 +294,11 @@ def test_too_little_memory_is_3_and_sets_no_image_aside(mcalc, own, until):
     said = refused((done.returncode, done.stdout, done.stderr))
     assert said.startswith("mcalc: The memory does not suffice; give the job more (mem_mb")
     assert tree(own) == before
+
+
+def test_too_little_memory_for_pytorch_is_3_too(mcalc, own, until, monkeypatch):
+    """It says so in a RuntimeError, as of any bug."""
+    call = until("catalog")
+    monkeypatch.setattr(catalog, "write_catalog", lambda *_, **__: torch.empty(2**60))
+    said = refused(mcalc(*call))
+    assert said.startswith("mcalc: The memory does not suffice; give the job more (mem_mb")

@@ -67,7 +67,7 @@ def main() -> None:
         app()
     except McalcError as error:
         _end(str(error), error.exit_code)
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         sentence = explain(error)
         if sentence is None:
             raise
