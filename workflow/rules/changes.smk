@@ -60,6 +60,11 @@ def get_tree_fingerprint(wildcards):
     return digest.hexdigest()[:12]
 
 
+def get_weights_fingerprint(wildcards):
+    """Stand for the file of weights, if there is one: an older one in its place is a change."""
+    return [_size_and_time(Path(path)) for path in get_weights_file(wildcards)]
+
+
 def _size_and_time(entry):
     """What tells a changed file from the one before, of a path or an entry of a folder."""
     try:

@@ -28,6 +28,7 @@ rule train:
         gpu=0 if config["train"]["device"] == "cpu" else 1,
     params:
         code=code_hash("learning.train"),
+        weights=get_weights_fingerprint,
         run=get_output_folder,
         options=get_train_options,
     # exec: SIGTERM would end a shell between the two at once, and Snakemake with it, while the
