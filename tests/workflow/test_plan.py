@@ -167,6 +167,24 @@ def test_a_new_dicom_file_runs_one_shard(make_project, untouched):
     assert printed.count("rule convert:") == 1
 
 
+def test_a_run_taken_up_again_on_a_cluster_plans_no_job_twice(make_project, untouched):
+    """Snakemake (9.27) makes groups more than once then; docs/cluster.md, Groups."""
+    project = make_project(untouched.folder)
+    protocols = ["paper", "image", "lesion", "patient", "official"]
+    project.configure(dataset__shards=20, split={"protocols": protocols}, filters__apply="mean")
+    project.snakemake("results/tiny/catalog.csv")
+    profile = project.folder / "profiles/slurm/config.yaml"
+    for parts in (1000, 1):
+        profile.write_text(
+            re.sub(r"(prepare|shortcuts): \d+", rf"\1: {parts}", profile.read_text())
+        )
+        printed = project.plan("--profile", "profiles/slurm").printed
+        assert printed.count("Group job prepare") == (20 if parts == 1 else 1)
+        logs = re.findall(r"^ +log: (.*)", printed, flags=re.MULTILINE)
+        assert len(logs) > 4 * 20
+        assert sorted(logs) == sorted(set(logs))
+
+
 def test_a_changed_dicom_file_runs_one_shard(copy):
     crop = min((copy.folder / "resources/tiny").glob("CBIS-DDSM/*_1/*/*/1-1.dcm"))
     crop.write_bytes(crop.read_bytes()[:-2] + b"\x01\x02")
