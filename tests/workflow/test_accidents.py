@@ -169,3 +169,27 @@ def test_a_new_image_is_seen_whatever_its_time(make_project, prepared, shift):
     project.call(*PREPARE)
     assert project.outputs() != prepared.outputs()
     assert "Nothing to be done" in project.call(*PREPARE)
+
+
+# What Snakemake has done with groups on a cluster: it ends, content, before all is done.
+ENDS_EARLY = """
+import snakemake.cli
+from snakemake.scheduling.job_scheduler import JobScheduler
+JobScheduler.schedule = lambda scheduler: True
+"""
+
+
+def test_a_snakemake_that_ends_too_early_is_not_called_done(make_project, untouched, tmp_path):
+    project = make_project(untouched.folder)
+    script = tmp_path / "ends_early.py"
+    script.write_text(f"{ENDS_EARLY}\nsnakemake.cli.main()")
+    arguments = PREPARE[1:]
+    said = project.call(
+        "bash", "-c", 'python "$@"; echo exit code $?', "bash", str(script), *arguments
+    )
+    assert "Snakemake has ended although 6 jobs are not done (catalog, " in said
+    assert "run the same command again" in said
+    assert said.strip().endswith("exit code 1")
+    assert "ended with failures" in project.call("mcalc", "status", "results/tiny", check=False)
+    project.call(*PREPARE)
+    assert "ended well" in project.call("mcalc", "status", "results/tiny")

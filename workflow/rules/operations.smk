@@ -6,6 +6,7 @@ import platform
 from datetime import datetime, timezone
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 PLAN = f"logs/{RUN}/plan.json"
@@ -45,6 +46,25 @@ def end_plan(outcome):
     """Note in the plan that the run has ended, as `done` or `failed`."""
     plan = json.loads(Path(PLAN).read_text())
     _write_plan({**plan, "ended": _now(), "outcome": outcome})
+
+
+def check_nothing_is_left():
+    """Call no run done that is not: with groups Snakemake (9.27) has ended so without a word."""
+    settings = workflow.dag_settings
+    if settings.until or settings.omit_from or workflow.touch:
+        return
+    left = [
+        job
+        for job in workflow.dag.needrun_jobs()
+        if not all(map(os.path.exists, job.output))
+    ]
+    if left:
+        end_plan("failed")
+        names = ", ".join(sorted({job.rule.name for job in left}))
+        raise WorkflowError(
+            f"Snakemake has ended although {len(left)} jobs are not done ({names}); run the same "
+            "command again."
+        )
 
 
 def show_failures(snakemake_logs):
