@@ -59,7 +59,7 @@ def check_nothing_is_left():
         if not all(map(os.path.exists, job.output))
     ]
     if left:
-        end_plan("failed")
+        try_to(end_plan, "failed")
         names = ", ".join(sorted({job.rule.name for job in left}))
         raise WorkflowError(
             f"Snakemake has ended although {len(left)} jobs are not done ({names}); run the same "
