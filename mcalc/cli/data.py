@@ -29,6 +29,9 @@ def phantom(
     quirks: Annotated[
         list[Quirk] | None, typer.Option("--quirk", help="What is odd or broken about it; repeat.")
     ] = None,
+    typical: Annotated[
+        bool, typer.Option(help="Lesions that look as their class alone does.")
+    ] = False,
 ):
     """Write a made-up data set of real DICOM files, laid out as CBIS-DDSM is."""
     from mcalc.data.datasets.phantom import write_phantom
@@ -38,6 +41,7 @@ def phantom(
         patients=patients,
         seed=seed,
         quirks=[str(quirk) for quirk in quirks or []],
+        typical=typical,
         progress=bar("drawing patients"),
     )
     typer.echo(f"{root}: {patients} phantom patients")

@@ -3,6 +3,7 @@ hopeless."""
 
 import hashlib
 import itertools
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from mcalc.data.datasets.phantom.lesions import (
     draw_lesion,
     draw_specks,
 )
-from mcalc.data.datasets.phantom.patients import draw_patient
+from mcalc.data.datasets.phantom.patients import LABEL_NOISE, draw_patient
 from mcalc.data.datasets.phantom.tissue import PIXEL_MM, clustered_lumps, power_law_noise
 from mcalc.data.datasets.phantom.tree import MARKER
 from mcalc.data.dicom import is_mask, read_dicom
@@ -128,6 +129,49 @@ def test_the_table_says_what_was_drawn():
             )
         }
         assert drawn == {(morphology, distribution) for morphology, distribution, _ in appearances}
+
+
+def test_typical_lesions_of_the_two_classes_have_no_appearance_in_common():
+    looks = {"BENIGN": set(), "MALIGNANT": set()}
+    for number in range(120):
+        rng = np.random.default_rng([5, number])
+        for finding in draw_patient(rng, number, typical=True).findings:
+            label = "MALIGNANT" if finding.pathology == "MALIGNANT" else "BENIGN"
+            looks[label].add((finding.lesion.morphology, finding.lesion.distribution))
+    assert not looks["BENIGN"] & looks["MALIGNANT"]
+    assert {morphology for morphology, _ in looks["MALIGNANT"]} == {
+        *("PLEOMORPHIC", "FINE_LINEAR_BRANCHING"),
+    }
+    assert len(looks["BENIGN"]) == 6
+
+
+def test_who_knew_the_true_morphology_and_distribution_would_reach_what_the_readme_says():
+    """Of the usual phantom: exactly, from the shares of the appearances and of the surprises."""
+    drawn = {pathology: _shares(pathology) for pathology in APPEARANCES}
+    surprised = {name: 1 - LABEL_NOISE if name else LABEL_NOISE for name in (True, False)}
+    of_class = {"malignant": Counter(), "benign": Counter()}
+    for label, pathology, weight in (
+        ("malignant", "MALIGNANT", 1),
+        ("benign", "BENIGN", 2 / 3),
+        ("benign", "BENIGN_WITHOUT_CALLBACK", 1 / 3),
+    ):
+        other = "BENIGN" if pathology == "MALIGNANT" else "MALIGNANT"
+        for looks, as_it_is in ((pathology, True), (other, False)):
+            for appearance, share in drawn[looks].items():
+                of_class[label][appearance] += weight * surprised[as_it_is] * share
+    seen = sorted(of_class["malignant"] | of_class["benign"])
+    malignant, benign = (np.array([of_class[c][look] for look in seen]) for c in of_class)
+    odds = malignant / (malignant + benign)
+    auc = roc_auc_score(
+        [1] * len(seen) + [0] * len(seen), [*odds, *odds], sample_weight=[*malignant, *benign]
+    )
+    assert auc == pytest.approx(0.86, abs=0.005)
+
+
+def _shares(pathology: str) -> dict:
+    appearances = APPEARANCES[pathology]
+    whole = sum(weight for *_, weight in appearances)
+    return {(look, place): weight / whole for look, place, weight in appearances}
 
 
 def test_speck_diameters_are_those_of_calcifications():

@@ -21,12 +21,14 @@ rule phantom:
         patients=config["phantom"]["patients"],
         seed=config["phantom"]["seed"],
         quirks=[get_option("--quirk", name) for name in config["phantom"]["quirks"]],
+        typical="--typical" if config["phantom"]["typical"] else "",
     shell:
         """
         mcalc phantom {params.root:q} \
             --patients {params.patients} \
             --seed {params.seed} \
             {params.quirks} \
+            {params.typical} \
             >{log:q} 2>&1
         """
 

@@ -59,6 +59,9 @@ APPEARANCES = {
     ),
 }
 
+# What of it looks like the other class, and is left out where classes are to be told apart.
+UNTYPICAL = {"BENIGN": ("PLEOMORPHIC", "AMORPHOUS"), "MALIGNANT": ("AMORPHOUS", "PUNCTATE")}
+
 
 @dataclass(frozen=True)
 class Lesion:
@@ -82,9 +85,13 @@ class Lesion:
     turns: np.ndarray
 
 
-def draw_lesion(rng: np.random.Generator, pathology: str) -> Lesion:
-    """Draw a lesion that looks as `pathology` (BENIGN, BENIGN_WITHOUT_CALLBACK, MALIGNANT) does."""
-    appearances = APPEARANCES[pathology]
+def draw_lesion(rng: np.random.Generator, pathology: str, *, typical: bool = False) -> Lesion:
+    """Draw a lesion that looks as `pathology` (BENIGN, BENIGN_WITHOUT_CALLBACK, MALIGNANT) does.
+
+    A `typical` one has no appearance that the other class has, too.
+    """
+    left_out = UNTYPICAL.get(pathology, ()) if typical else ()
+    appearances = [one for one in APPEARANCES[pathology] if one[0] not in left_out]
     weights = np.array([weight for _, _, weight in appearances], dtype=float)
     morphology, distribution, _ = appearances[rng.choice(len(weights), p=weights / weights.sum())]
     nature = MORPHOLOGIES[morphology]

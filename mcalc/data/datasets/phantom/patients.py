@@ -48,29 +48,34 @@ class Patient:
         return "Test" if self.number % 5 == (self.number // 5) % 5 else "Training"
 
 
-def draw_patient(rng: np.random.Generator, number: int) -> Patient:
-    """Draw the patient of that number: laterality, density, texture, and lesions."""
+def draw_patient(rng: np.random.Generator, number: int, *, typical: bool = False) -> Patient:
+    """Draw the patient of that number: laterality, density, texture, and lesions.
+
+    `typical` lesions look as their class alone does, and no biopsy surprises.
+    """
     pathologies = [PATHOLOGIES[number % len(PATHOLOGIES)]]
     if number % BOTH_LABELS_EVERY == 0:
         pathologies.append("BENIGN")
     elif number % SECOND_FINDING_EVERY == 1:
         pathologies.append(pathologies[0])
     findings = [
-        _draw_finding(rng, pathology, abnormality_id)
+        _draw_finding(rng, pathology, abnormality_id, typical)
         for abnormality_id, pathology in enumerate(pathologies, start=1)
     ]
     laterality = str(rng.choice(["LEFT", "RIGHT"]))
     return Patient(number, laterality, int(rng.integers(1, 5)), rng.uniform(0.3, 0.7), findings)
 
 
-def _draw_finding(rng: np.random.Generator, pathology: str, abnormality_id: int) -> Finding:
+def _draw_finding(
+    rng: np.random.Generator, pathology: str, abnormality_id: int, typical: bool
+) -> Finding:
     looks_like = pathology
-    if rng.random() < LABEL_NOISE:
+    if rng.random() < LABEL_NOISE and not typical:
         looks_like = "BENIGN" if pathology == "MALIGNANT" else "MALIGNANT"
     return Finding(
         pathology,
         abnormality_id,
         int(rng.choice(ASSESSMENTS[pathology])),
         int(rng.integers(1, 6)),
-        draw_lesion(rng, looks_like),
+        draw_lesion(rng, looks_like, typical=typical),
     )
