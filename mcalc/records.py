@@ -17,6 +17,9 @@ from mcalc.files import whole_file
 BENIGN, MALIGNANT = "benign", "malignant"
 LABELS = (BENIGN, MALIGNANT)
 
+# An image is a ROI and a quarter turn, counter-clockwise.
+QUARTER_TURNS = (0, 1, 2, 3)
+
 # The sides of a fold: what trains a model, what chooses and calibrates it, and, by protocols that
 # keep one, what is looked at once, at the end.
 SUBSETS = ("train", "valid", "test")
@@ -58,6 +61,15 @@ def _number(low: float | None = None, high: float | None = None, nullable=False)
     checks = [pa.Check.ge(low)] if low is not None else []
     checks += [pa.Check.le(high)] if high is not None else []
     return pa.Column(float, checks, nullable=nullable)
+
+
+def _maybe(low: float | None = None, high: float | None = None) -> pa.Column:
+    return _number(low, high, nullable=True)
+
+
+def _share(*names: str) -> dict[str, pa.Column]:
+    """Return shares with the ends of their intervals."""
+    return {f"{name}{end}": _maybe(0, 1) for name in names for end in ("", "_low", "_high")}
 
 
 def _count(low: int = 0) -> pa.Column:
@@ -165,7 +177,7 @@ SPLIT = _table(
         "image_id": _name(),
         "roi_id": _name(),
         "patient_id": _text(),
-        "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
+        "quarter_turns": pa.Column(int, pa.Check.isin(QUARTER_TURNS)),
         "label": _text(*LABELS),
         "fold": _count(),
         "subset": _text(*SUBSETS),
@@ -211,7 +223,7 @@ PREDICTIONS = _table(
         "image_id": _name(),
         "roi_id": _name(),
         "patient_id": _text(),
-        "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
+        "quarter_turns": pa.Column(int, pa.Check.isin(QUARTER_TURNS)),
         "label": _text(*LABELS),
         "subset": _text("valid", "test"),
         "probability_malignant": _number(0, 1),
@@ -227,7 +239,7 @@ SHORTCUTS = _table(
         "image_id": _name(),
         "roi_id": _name(),
         "patient_id": _text(),
-        "quarter_turns": pa.Column(int, pa.Check.isin(range(4))),
+        "quarter_turns": pa.Column(int, pa.Check.isin(QUARTER_TURNS)),
         "label": _text(*LABELS),
         "subset": _text("valid", "test"),
         "probability_malignant": _number(0, 1),
@@ -329,15 +341,38 @@ _COUNTS = {
 }
 _CALIBRATION = _text("none", "temperature", "platt", "isotonic")
 
+# What is told of each method of the league, and how much a row of it stands on.
+LEAGUE_MEASURES = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity")
 
-def _maybe(low: float | None = None, high: float | None = None) -> pa.Column:
-    return _number(low, high, nullable=True)
+_LEAGUE = {
+    "protocol": _name(),
+    "model": _name(),
+    **_share(*LEAGUE_MEASURES),
+    "seconds": _maybe(0),
+    "parameters": _count(),
+    "n_folds": _count(1),
+    **_COUNTS,
+}
 
+LEAGUE_SCORES = _table(_LEAGUE, unique=["protocol", "model"])
 
-def _share(*names: str) -> dict[str, pa.Column]:
-    """Return shares with the ends of their intervals."""
-    return {f"{name}{end}": _maybe(0, 1) for name in names for end in ("", "_low", "_high")}
-
+LEAGUE = _table(
+    _LEAGUE
+    | {
+        "what": _name(),
+        "group": _text("classical", "scratch", "pretrained"),
+        "printed": _text(),
+        "printed_accuracy": _maybe(0, 1),
+        "source": _name(),
+        "year": _count(1),
+        "doi": _text(),
+        "source_data": _text(),
+        "source_split": _text(),
+        "source_question": _text(),
+        "choices": _text(),
+    },
+    unique=["protocol", "model"],
+)
 
 SCORES = _table(
     {

@@ -174,3 +174,33 @@ def score(
         settings=settings,
     )
     typer.echo(message)
+
+
+def score_league(
+    run: Annotated[
+        list[Path], typer.Option(help="A run folder that lies in one of its method's name; repeat.")
+    ],
+    protocol: Annotated[Protocol, typer.Option(help="The protocol of the runs.")],
+    catalog: Catalog,
+    scores: Annotated[Path, typer.Option(help="Table to write: one row a method.")],
+    time: Annotated[
+        list[Path] | None,
+        typer.Option(help="Snakemake's benchmark file of each run, in their order; repeat."),
+    ] = None,
+    confidence: Confidence = 0.95,
+    resamples: Resamples = 2000,
+    seed: ResampleSeed = 1,
+):
+    """Score the methods of the league under one protocol, with intervals over patients."""
+    from mcalc.evaluation.score_league import score_league
+    from mcalc.evaluation.score_rows import Settings
+
+    message = score_league(
+        run,
+        protocol=str(protocol),
+        catalog=catalog,
+        scores=scores,
+        times=time or [],
+        settings=Settings(confidence=confidence, resamples=resamples, seed=seed),
+    )
+    typer.echo(message)

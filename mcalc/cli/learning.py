@@ -15,8 +15,16 @@ from mcalc.cli.options import (
     Recipe,
     Resamples,
     ResampleSeed,
+    Schedule,
+    Shard,
     Stack,
     Threads,
+)
+from mcalc.progress import bar
+
+NETWORKS = (
+    "vgg16, vgg16_bn, resnet34, alexnet, resnet50 (the study's), dscnn, mvgg16, "
+    "efficientnet_lite0, convnext_tiny or vit_small."
 )
 
 
@@ -25,7 +33,7 @@ def train(
     split: Annotated[Path, typer.Option(help="The table that `mcalc split` wrote.")],
     run: Annotated[Path, typer.Option(help="Folder to write: weights, card and tables.")],
     protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
-    network: Annotated[str, typer.Option(help="vgg16, vgg16_bn, resnet34, alexnet or resnet50.")],
+    network: Annotated[str, typer.Option(help=NETWORKS)],
     weights: Annotated[str, typer.Option(help="imagenet, none, or a state dict's path.")],
     test: Annotated[int, typer.Option(min=1, help="Number of the run in the grid.")] = 1,
     fold: Annotated[int, typer.Option(min=0, help="Fold of the split.")] = 0,
@@ -57,6 +65,9 @@ def train(
             help="Compute batches that do not fit into a GPU's memory in halves, or stop."
         ),
     ] = OnFullMemory.halve,
+    schedule: Annotated[
+        Schedule, typer.Option(help="Of all layers' rates: one cycle, or lowered on plateaus.")
+    ] = Schedule.one_cycle,
     threads: Threads = 1,
 ):
     """Train one network with one setting; head, lr_find, then all layers, as in the study."""
@@ -81,6 +92,7 @@ def train(
         recipe=str(recipe),
         precision=str(precision),
         out_of_memory=str(out_of_memory),
+        schedule=str(schedule),
     )
     augmentation = Augmentation(flip, max_rotate, max_zoom, max_lighting, max_warp)
     message = train_run(
@@ -196,6 +208,107 @@ def audit_leakage(
         repeats=repeats,
         seed=seed,
         like=like,
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)
+
+
+def models():
+    """List the methods of the league: what each is, whose, of which year, and its group."""
+    from mcalc.learning.models import list_models
+
+    typer.echo(list_models())
+
+
+def extract_features(
+    images: Shard,
+    kind: Annotated[str, typer.Option(help="The set of features, such as specks or wavelets.")],
+    features: Annotated[Path, typer.Option(help="Parquet file to write: a row an image.")],
+    weights: Annotated[
+        str, typer.Option(help="Of a network that gives features: imagenet or a state dict's path.")
+    ] = "imagenet",
+    threads: Threads = 1,
+):
+    """Compute one set of features of one shard's images, for the methods that read them."""
+    from mcalc.learning.extract_features import extract_features
+
+    message = extract_features(
+        images,
+        kind=kind,
+        features=features,
+        weights=weights,
+        threads=threads,
+        progress=bar("extracting features"),
+    )
+    typer.echo(message)
+
+
+def fit_model(
+    model: Annotated[str, typer.Argument(help="A method that `mcalc models` lists.")],
+    split: Annotated[Path, typer.Option(help="The table that `mcalc split` wrote.")],
+    run: Annotated[Path, typer.Option(help="Folder to write: card and predictions.")],
+    protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(help="What `mcalc extract-features` wrote, in a folder named as the set."),
+    ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="The run of the network whose last layer is replaced.")
+    ] = None,
+    stack: Annotated[Path | None, typer.Option(help="The images that this network sees.")] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Fold of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
+    threads: Threads = 1,
+):
+    """Fit one method of the league that learns from features, on one fold."""
+    from mcalc.learning.fit_model import fit_model
+    from mcalc.learning.model_runs import Settings
+
+    message = fit_model(
+        split,
+        run=run,
+        settings=Settings(model=model, protocol=str(protocol), fold=fold, seed=seed),
+        features=features or [],
+        base=base,
+        stack=stack,
+        threads=threads,
+    )
+    typer.echo(message)
+
+
+def fit_ensemble(
+    model: Annotated[str, typer.Argument(help="xiao2021_ensemble.")],
+    split: Annotated[Path, typer.Option(help="The table that `mcalc split` wrote.")],
+    run: Annotated[Path, typer.Option(help="Folder to write: card and predictions.")],
+    protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
+    base: Annotated[Path, typer.Option(help="The run of the 2-D half.")],
+    slices: Annotated[
+        Path | None, typer.Option(help="What `mcalc stack-slices` wrote; without, 2-D alone.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the 3-D half.")] = 15,
+    batch_size: Annotated[int, typer.Option(min=2, help="Of the 3-D half.")] = 8,
+    lr_max: Annotated[float, typer.Option(help="Highest learning rate of the 3-D half.")] = 1e-3,
+    fold: Annotated[int, typer.Option(min=0, help="Fold of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
+        Device.auto
+    ),
+    threads: Threads = 1,
+):
+    """Average a network of single slices with one of stacks of tomosynthesis, on one fold."""
+    from mcalc.learning.fit_ensemble import fit_ensemble
+    from mcalc.learning.model_runs import Settings
+
+    message = fit_ensemble(
+        split,
+        run=run,
+        settings=Settings(model=model, protocol=str(protocol), fold=fold, seed=seed),
+        base=base,
+        slices=slices,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr_max=lr_max,
         device=device,
         threads=threads,
     )

@@ -36,6 +36,7 @@ Protocol = StrEnum(
 Recipe = StrEnum("Recipe", ["fastai2", "fastai1"])
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 Precision = StrEnum("Precision", ["auto", "float32"])
+Schedule = StrEnum("Schedule", ["one_cycle", "plateau"])
 OnFullMemory = StrEnum("OnFullMemory", ["halve", "stop"])
 Aggregation = StrEnum("Aggregation", ["mean", "max"])
 

@@ -79,6 +79,9 @@ def report(
     leakage: Annotated[
         Path | None, typer.Option(help="The table of the leakage audit, to be shown, too.")
     ] = None,
+    league: Annotated[
+        Path | None, typer.Option(help="The table of other studies' methods, likewise.")
+    ] = None,
     confidence: Confidence = 0.95,
     resamples: Resamples = 2000,
     seed: ResampleSeed = 1,
@@ -89,7 +92,7 @@ def report(
 
     settings = Settings(confidence=confidence, resamples=resamples, seed=seed)
     message = write_report(
-        results, run_name=run_name, report=report, leakage=leakage, settings=settings
+        results, run_name=run_name, report=report, leakage=leakage, league=league, settings=settings
     )
     typer.echo(message)
 
@@ -115,6 +118,22 @@ def show_leakage(
         leakage=leakage,
         figures=figures,
         settings=Settings(confidence=confidence, resamples=resamples, seed=seed),
+    )
+    typer.echo(message)
+
+
+def show_league(
+    scores: Annotated[list[Path], typer.Argument(help="What `mcalc score-league` wrote.")],
+    catalog: Catalog,
+    run_name: RunName,
+    league: Annotated[Path, typer.Option(help="Table to write, and Markdown beside it.")],
+    figures: Annotated[Path, typer.Option(help="Folder for the figure: PNG and SVG.")],
+):
+    """Put the methods of the league beside each other, and beside what their sources print."""
+    from mcalc.reporting.show_league import show_league
+
+    message = show_league(
+        scores, catalog=catalog, run_name=run_name, league=league, figures=figures
     )
     typer.echo(message)
 

@@ -17,9 +17,7 @@ from mcalc.evaluation.groups import (
     joined_groups,
 )
 from mcalc.evaluation.parts import hold_out, k_parts
-from mcalc.records import LABELS
-
-QUARTER_TURNS = (0, 1, 2, 3)
+from mcalc.records import LABELS, QUARTER_TURNS
 
 # What the catalog says of a ROI that a protocol may ask for.
 ASKED = ["roi_id", *LESION, "label", "official_split", "in_any_test"]

@@ -43,6 +43,14 @@ def read_png(path: str | os.PathLike) -> np.ndarray:
     return image
 
 
+def read_enhanced(path: str | os.PathLike) -> np.ndarray:
+    """Read a PNG that `enhance` wrote, (rows, columns) uint8; `DataError` where it is another."""
+    image = read_png(path)
+    if image.dtype != np.uint8:  # whoever learns from it would take the lower half of each level
+        raise DataError(f"{path}: an image of 16 bits; give the shard folders that enhance wrote.")
+    return image
+
+
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write a (rows, columns) image, uint8 or uint16, as PNG into a folder of `whole_folder`.
 

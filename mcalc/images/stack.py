@@ -10,7 +10,7 @@ import numpy as np
 from mcalc import records
 from mcalc.errors import DataError
 from mcalc.files import whole_file
-from mcalc.images.shards import for_each, image_paths, read_png
+from mcalc.images.shards import for_each, image_paths, read_enhanced
 from mcalc.progress import Progress, silent
 
 
@@ -83,10 +83,10 @@ def stack_images(
     for path, following in itertools.pairwise(paths):
         if _roi_id(path) == _roi_id(following):
             raise DataError(f"{path} and {following}: one ROI in two shards; run enhance again.")
-    shape = _read(paths[0]).shape
+    shape = read_enhanced(paths[0]).shape
 
     def read_alike(path: Path) -> np.ndarray:
-        image = _read(path)
+        image = read_enhanced(path)
         if image.shape != shape:
             raise DataError(
                 f"{path}: {image.shape[0]} x {image.shape[1]} pixels, where {paths[0]} has "
@@ -135,13 +135,6 @@ def read_stack(stack: str | os.PathLike, roi_ids: Sequence[str]) -> Stack:
         )
     found.places = {roi_id: found.places[roi_id] for roi_id in wanted}
     return found
-
-
-def _read(path: Path) -> np.ndarray:
-    image = read_png(path)
-    if image.dtype != np.uint8:  # training would take the lower half of each level
-        raise DataError(f"{path}: an image of 16 bits; give the shard folders that enhance wrote.")
-    return image
 
 
 def _roi_id(path: Path) -> str:

@@ -25,6 +25,9 @@ from mcalc.learning.devices import (
     suit_device,
 )
 from mcalc.learning.networks import RECIPES, build_learner
+from mcalc.learning.plateau import fit_plateau
+
+SCHEDULES = ("one_cycle", "plateau")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Settings:
     Attributes
     ----------
     protocol, network : str
-        The split's protocol; the network's name in `networks.NETWORKS`.
+        The split's protocol; the network's name in `networks.NAMES`.
     test, fold : int
         The number of the run in the grid (from 1) and of its fold (from 0).
     batch_size : int
@@ -58,6 +61,9 @@ class Settings:
     out_of_memory : {'halve', 'stop'}
         When a batch does not fit into a GPU's memory: compute it in pieces, see
         `devices.InPieces`, or stop.
+    schedule : {'one_cycle', 'plateau'}
+        Of the rates of all layers; 'plateau' lowers them by the validation loss, see
+        `plateau.fit_plateau`. The head is trained by one-cycle.
     """
 
     protocol: str
@@ -76,10 +82,12 @@ class Settings:
     recipe: str = "fastai2"
     precision: str = "auto"
     out_of_memory: str = "halve"
+    schedule: str = "one_cycle"
 
     def __post_init__(self) -> None:
         """Refuse an unknown choice and learning rates that are no positive numbers."""
         choices = {"recipe": RECIPES, "precision": PRECISIONS, "out_of_memory": ON_FULL_MEMORY}
+        choices["schedule"] = SCHEDULES
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
@@ -114,7 +122,8 @@ def fit_network(
     Parameters
     ----------
     rows : DataFrame
-        SPLIT rows of one fold, of which `train` and `valid` are used; `valid` chooses nothing.
+        SPLIT rows of one fold, of which `train` and `valid` are used; `valid` chooses nothing but
+        the learning rate with the schedule 'plateau'.
     images : Stack
     settings : Settings
         Its `protocol`, `test` and `fold` only name the run.
@@ -172,6 +181,7 @@ def _fit_once(
         lr_find_iterations=settings.lr_find_iterations,
         epochs=settings.epochs,
         rates=slice(settings.lr_min, settings.lr_max),
+        schedule=settings.schedule,
     )
     return Trained(learner, course.history, pd.DataFrame(course.curve), course.advice)
 
@@ -219,6 +229,7 @@ def fit(
     lr_find_iterations: int,
     epochs: int,
     rates: slice,
+    schedule: str = "one_cycle",
 ) -> Course:
     """Train in the study's three steps, or what is left of them.
 
@@ -232,7 +243,7 @@ def fit(
         The head alone; no epoch leaves the step out. The batch norms of the body learn, too: with
         'fastai1' at a tenth of the rate, as v1's `slice(head_lr)` says.
     lr_find_iterations : int
-    epochs, rates : int, slice
+    epochs, rates, schedule : int, slice, {'one_cycle', 'plateau'}
         All layers.
 
     Returns
@@ -260,7 +271,8 @@ def fit(
             checkpoint.state = None  # of the head
             checkpoint.save(learner)
         keep = KeepCheckpoint(checkpoint, f"lower lr_max (now {rates.stop:g}).")
-        one_cycle(learner, epochs, rates, cbs=[keep])
+        train = fit_plateau if schedule == "plateau" else one_cycle
+        train(learner, epochs, rates, cbs=[keep])
         checkpoint.end_if_needed()
     return course
 

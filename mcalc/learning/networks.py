@@ -1,6 +1,6 @@
-"""The study's networks, their pretrained weights, and the learner that trains them."""
+"""The networks, their pretrained weights, and the learner that trains them."""
 
-import os
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,16 +10,18 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy, error_rate
 from fastai.optimizer import Adam
 from fastai.torch_core import L, params
-from fastai.vision.learner import create_body, model_meta, vision_learner
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from fastai.vision.learner import add_head, create_body, model_meta, vision_learner
+from torch import nn
 from torchvision import models
 
 from mcalc.errors import DataError, UsageError
-from mcalc.learning import fastai1
+from mcalc.learning import architectures, fastai1, timm_networks
+from mcalc.learning.pretrained import read_state, torchvision_state
+from mcalc.records import LABELS
 
 RECIPES = ("fastai2", "fastai1")
 
+# The study's.
 NETWORKS = {
     "vgg16": models.vgg16,
     "vgg16_bn": models.vgg16_bn,
@@ -27,9 +29,14 @@ NETWORKS = {
     "alexnet": models.alexnet,
     "resnet50": models.resnet50,
 }
+# Those of other studies and of later years.
+OTHER_NETWORKS = architectures.ARCHITECTURES | timm_networks.ARCHITECTURES
+NAMES = (*NETWORKS, *OTHER_NETWORKS)
 
 # The classifier of 1000 ImageNet classes is replaced, so a file of weights may come without it.
 _REPLACED = ("classifier.", "fc.")
+
+_MEASURED = {"loss_func": CrossEntropyLossFlat(), "metrics": [error_rate, accuracy]}
 
 
 def _vgg16_split(model):
@@ -53,43 +60,52 @@ def build_learner(
     Parameters
     ----------
     dataloaders : DataLoaders
-        Must normalise the images itself.
+        As `batches.make_batches` returns them; must normalise the images itself.
     network : str
-        A name in `NETWORKS`; fastai's head (concatenated pooling, 512 units) takes the place of
-        the classifier.
+        One of `NAMES`. In the study's, and in timm's, fastai's head (concatenated pooling, 512
+        units) takes the place of the classifier; `dscnn` and `mvgg16` have their own.
     weights : dict or None
-        A torchvision state dict for the body, as `load_weights` returns it; None leaves the
-        random initialisation.
+        A state dict for the body, as `load_weights` returns it; None leaves the random
+        initialisation.
     recipe : {'fastai2', 'fastai1'}
-        Whose head, groups of layers and optimiser; see `fastai1.learner_options`.
+        Whose head, groups of layers and optimiser; see `fastai1.learner_options`. Networks that
+        v1 does not know keep their groups.
+
+    Raises
+    ------
+    UsageError
+        If the network is unknown, or cannot see images of their size.
     """
-    architecture = find_network(network)
-    options = {"cut": model_meta[architecture]["cut"], "opt_func": Adam}
-    if recipe == "fastai1":
-        options |= fastai1.learner_options(network)
-    learner = vision_learner(
-        dataloaders,
-        architecture,
-        pretrained=False,
-        normalize=False,
-        loss_func=CrossEntropyLossFlat(),
-        metrics=[error_rate, accuracy],
-        **options,
-    )
-    if weights is not None:
-        donor = architecture(weights=None)
-        donor.load_state_dict(weights, strict=False)
-        body = create_body(donor, cut=options["cut"])
-        learner.model[0].load_state_dict(body.state_dict())
+    _check_name(network)
+    build = _build_of_study if network in NETWORKS else _build_other
+    learner = build(dataloaders, network, weights, recipe)
     learner.freeze()
     return learner
 
 
-def find_network(network: str):
-    """Return torchvision's constructor of a network; `UsageError` where the name is unknown."""
-    if network not in NETWORKS:
-        raise UsageError(f"Network {network!r} is unknown; use one of {', '.join(NETWORKS)}.")
-    return NETWORKS[network]
+def build_body(network: str, weights: dict[str, torch.Tensor] | None, size: int) -> nn.Module:
+    """Return a network's body, what comes before its head, for images of `size` x `size`.
+
+    It takes (n, 3, size, size), normalised by `imagenet_stats`, and returns (n, channels, rows,
+    columns), or of a transformer (n, channels).
+
+    Parameters
+    ----------
+    network : str
+    weights : dict or None
+        As `load_weights` returns it; None leaves the random initialisation.
+    size : int
+        In pixels.
+    """
+    if network in NETWORKS:
+        return _body_of_study(network, weights, model_meta[NETWORKS[network]]["cut"])
+    body = OTHER_NETWORKS[network].make_body(size)
+    if weights is not None:
+        if isinstance(body, timm_networks.Trunk):
+            body.load_pretrained(weights)
+        else:
+            body.load_state_dict(weights, strict=False)
+    return body
 
 
 def load_weights(network: str, weights: str) -> dict[str, torch.Tensor] | None:
@@ -98,11 +114,12 @@ def load_weights(network: str, weights: str) -> dict[str, torch.Tensor] | None:
     Parameters
     ----------
     network : str
-        A name in `NETWORKS`.
+        One of `NAMES`.
     weights : str
-        'none' for a random start; 'imagenet' for torchvision's IMAGENET1K_V1 file, looked for
-        under TORCH_HOME and downloaded when it is not there; or the path of a state dict
-        (.safetensors, or .pth/.pt read without unpickling objects).
+        'none' for a random start; 'imagenet' for weights of ImageNet-1k: torchvision's
+        IMAGENET1K_V1 (`pretrained.torchvision_state`) or timm's (`timm_networks.imagenet_state`);
+        or the path of a state dict (.safetensors, or .pth/.pt read without unpickling objects) in
+        the names of torchvision, of timm or of `architectures`.
 
     Returns
     -------
@@ -110,14 +127,17 @@ def load_weights(network: str, weights: str) -> dict[str, torch.Tensor] | None:
 
     Raises
     ------
+    UsageError
+        If the network is unknown, or there are no ImageNet weights of it.
     DataError
         If the weights cannot be had or do not fit the network.
     """
-    architecture = find_network(network)
+    _check_name(network)
     if weights == "none":
         return None
-    state = _imagenet(network) if weights == "imagenet" else _from_file(Path(weights))
-    needed = architecture(weights=None).state_dict()
+    state = _imagenet(network) if weights == "imagenet" else read_state(Path(weights))
+    state = timm_networks.convert_names(state) if network == "efficientnet_lite0" else state
+    needed = _needed(network, state)
     for name, tensor in needed.items():
         if name.startswith(_REPLACED) or name.endswith("num_batches_tracked"):
             continue
@@ -133,44 +153,80 @@ def load_weights(network: str, weights: str) -> dict[str, torch.Tensor] | None:
     }
 
 
+def packages_of(network: str, weights: str) -> tuple[str, ...]:
+    """Return the packages that a run of a network follows from, beside torch, fastai and theirs."""
+    packages = OTHER_NETWORKS[network].packages if network in OTHER_NETWORKS else ()
+    if (network, weights) == ("efficientnet_lite0", "imagenet"):
+        packages += (timm_networks.LITE0_PACKAGE,) if timm_networks.has_lite0_package() else ()
+    return packages
+
+
+def own_stats(network: str) -> tuple[list[float], list[float]] | None:
+    """Return the mean and deviation by which a network's body normalises anew, if it does."""
+    return OTHER_NETWORKS[network].stats if network in OTHER_NETWORKS else None
+
+
+def _check_name(network: str) -> None:
+    if network not in NAMES:
+        raise UsageError(f"Network {network!r} is unknown; use one of {', '.join(NAMES)}.")
+
+
+def _build_of_study(
+    dataloaders: DataLoaders, network: str, weights: dict[str, torch.Tensor] | None, recipe: str
+) -> Learner:
+    architecture = NETWORKS[network]
+    options = {"cut": model_meta[architecture]["cut"], "opt_func": Adam}
+    if recipe == "fastai1":
+        options |= fastai1.learner_options(network)
+    learner = vision_learner(
+        dataloaders, architecture, pretrained=False, normalize=False, **_MEASURED, **options
+    )
+    if weights is not None:
+        body = _body_of_study(network, weights, options["cut"])
+        learner.model[0].load_state_dict(body.state_dict())
+    return learner
+
+
+def _build_other(
+    dataloaders: DataLoaders, network: str, weights: dict[str, torch.Tensor] | None, recipe: str
+) -> Learner:
+    other = OTHER_NETWORKS[network]
+    body = build_body(network, weights, dataloaders.train.dataset.pixels.shape[-1])
+    # As vision_learner does, which cuts each network that it does not know at its last pooling.
+    model = add_head(body, None, None, head=other.make_head(len(LABELS), recipe))
+    options = {"opt_func": Adam}
+    if recipe == "fastai1":  # what it says of every network
+        known = fastai1.learner_options("vgg16")
+        options = {name: known[name] for name in ("opt_func", "wd", "wd_bn_bias", "train_bn")}
+    splitter = partial(_split_at, other.boundary)
+    return Learner(dataloaders, model, splitter=splitter, **_MEASURED, **options)
+
+
+def _body_of_study(network: str, weights: dict[str, torch.Tensor] | None, cut: int) -> nn.Module:
+    donor = NETWORKS[network](weights=None)
+    if weights is not None:
+        donor.load_state_dict(weights, strict=False)
+    return create_body(donor, cut=cut)
+
+
+def _split_at(boundary: str, model: nn.Sequential) -> list[list[nn.Parameter]]:
+    """Split the body before the first parameter whose name begins with `boundary`."""
+    names = [name for name, _ in model[0].named_parameters()]
+    first = next(place for place, name in enumerate(names) if name.startswith(f"{boundary}."))
+    body = params(model[0])
+    return [body[:first], body[first:], params(model[1])]
+
+
 def _imagenet(network: str) -> dict[str, torch.Tensor]:
-    file = models.get_model_weights(network).IMAGENET1K_V1
-    try:
-        state = file.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except Exception as error:  # no network, a wrong hash, or a file that is no state dict
-        name = os.path.basename(file.url)
-        folder = os.path.join(torch.hub.get_dir(), "checkpoints")
-        raise DataError(
-            f"ImageNet weights of {network} could not be had ({_first_line(error)}): download "
-            f"{file.url} and put it in {folder} as {name}, or set train.weights to a file's path "
-            "or to none."
-        ) from error
-    return _checked_state(state, Path(file.url).name)
+    if network in OTHER_NETWORKS:
+        return OTHER_NETWORKS[network].imagenet_state()
+    return torchvision_state(network)
 
 
-def _from_file(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; set train.weights to imagenet, none or a file.")
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: not a readable state dict ({_first_line(error)}).") from error
-    except Exception as error:  # weights_only refuses with pickle.UnpicklingError and its kin
-        raise DataError(
-            f"{path}: holds more than tensors and is not loaded; save its state_dict() alone, best "
-            "as .safetensors."
-        ) from error
-    return _checked_state(state, path)
-
-
-def _checked_state(state: object, path: str | os.PathLike) -> dict[str, torch.Tensor]:
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise DataError(f"{path}: not a state dict of tensors; save model.state_dict().")
-    return state
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _needed(network: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the shapes that weights must have, by the names that they must have."""
+    with torch.device("meta"):
+        if network in NETWORKS:
+            return NETWORKS[network](weights=None).state_dict()
+        body = OTHER_NETWORKS[network].make_body(timm_networks.native_size(state))
+    return getattr(body, "model", body).state_dict()

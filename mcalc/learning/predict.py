@@ -5,17 +5,14 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from mcalc import records
-from mcalc.errors import DataError
 from mcalc.files import write_text
 from mcalc.images.stack import read_stack
-from mcalc.learning.batches import Augmentation, images_hash, make_batches
+from mcalc.learning.batches import images_hash
 from mcalc.learning.devices import find_device
 from mcalc.learning.inference import predict_images
-from mcalc.learning.networks import build_learner
+from mcalc.learning.trained import load_learner, read_card
 
 
 def predict_run(
@@ -58,20 +55,11 @@ def predict_run(
     chosen = find_device(device)
     torch.set_num_threads(threads)
     trained, run = Path(trained), Path(run)
-    card = _read_card(trained / "run.json")
+    card = read_card(trained)
     settings = card["settings"]
     rows = records.read_fold(split, settings["fold"])
     images = read_stack(stack, list(rows["roi_id"]))
-    batches = make_batches(
-        rows,
-        images,
-        # Of no effect on what a trained network says; the training batches are not used.
-        batch_size=min(settings["batch_size"], int((rows["subset"] == "train").sum())),
-        augmentation=Augmentation(),
-        device=chosen,
-    )
-    learner = build_learner(batches, settings["network"], None, recipe=settings["recipe"])
-    _load_weights(learner.model, trained / "weights.safetensors")
+    learner = load_learner(trained, card, rows, images, chosen)
     predictions = predict_images(learner, rows, images)
     card |= {
         "trained_as": settings["protocol"],
@@ -85,22 +73,3 @@ def predict_run(
     write_text(run / "run.json", json.dumps(card, indent=2, sort_keys=True) + "\n")
     wrong = (predictions["label"] != predictions["predicted"]).mean()
     return f"{run}: error rate {wrong:.4f} on {len(predictions)} images"
-
-
-def _read_card(path: Path) -> dict:
-    wanted = ("protocol", "network", "fold", "batch_size", "recipe")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        missing = [key for key in wanted if key not in card["settings"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not the card of a run; train it again.") from error
-    if missing:
-        raise DataError(f"{path}: {', '.join(missing)} is missing; train the run again.")
-    return card
-
-
-def _load_weights(model: torch.nn.Module, path: Path) -> None:
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise DataError(f"{path}: not the weights of this run; train it again.") from error

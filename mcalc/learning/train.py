@@ -20,7 +20,7 @@ from mcalc.learning.checkpoints import Checkpoint
 from mcalc.learning.devices import find_device, find_precision
 from mcalc.learning.fitting import Settings, Trained, fit_network
 from mcalc.learning.inference import predict_images
-from mcalc.learning.networks import load_weights
+from mcalc.learning.networks import load_weights, own_stats, packages_of
 
 CHECKPOINT = "checkpoint.pt"
 RECORDED_VERSIONS = ("torch", "torchvision", "fastai", "numpy", "opencv-python-headless")
@@ -39,10 +39,10 @@ def train_run(
     """Train one run and write its folder `run`.
 
     The head is trained, the learning-rate finder run, then all layers are trained with
-    discriminative rates; Adam and one-cycle throughout. The folder receives
-    `weights.safetensors`, `run.json` (the model's card), `history.csv` (HISTORY), `lr_find.csv`
-    (LR_FIND) and `predictions.csv` (PREDICTIONS: the images that did not train, in the
-    split's order).
+    discriminative rates; Adam and one-cycle throughout, unless the settings' schedule is another.
+    The folder receives `weights.safetensors`, `run.json` (the model's card), `history.csv`
+    (HISTORY), `lr_find.csv` (LR_FIND) and `predictions.csv` (PREDICTIONS: the images that did not
+    train, in the split's order).
 
     After each epoch the whole state is kept there as `checkpoint.pt`, and after the batch in which
     SIGTERM or Ctrl-C comes. The same call goes on from it and ends with the same weights (on the
@@ -110,13 +110,17 @@ def _key(card: dict, weights: dict[str, torch.Tensor] | None, device: torch.devi
 
 
 def _card(settings: Settings, augmentation: Augmentation, rows: pd.DataFrame, images: dict) -> dict:
-    versions = {name: importlib.metadata.version(name) for name in RECORDED_VERSIONS}
+    packages = RECORDED_VERSIONS + packages_of(settings.network, settings.weights)
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    normalisations = {"normalisation": imagenet_stats}
+    if own := own_stats(settings.network):
+        normalisations["normalisation_in_network"] = own
     return {
         "classes": list(records.LABELS),
         "network": settings.network,
         "size": int(next(iter(images.values())).shape[0]),
         "channels": "the grey level, three times",
-        "normalisation": dict(zip(("mean", "std"), imagenet_stats, strict=True)),
+        **{k: dict(zip(("mean", "std"), v, strict=True)) for k, v in normalisations.items()},
         "settings": asdict(settings),
         "augmentation": augmentation._asdict(),
         "images": rows["subset"].value_counts().to_dict(),

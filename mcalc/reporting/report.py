@@ -40,6 +40,7 @@ def write_report(
     run_name: str,
     report: str | os.PathLike,
     leakage: str | os.PathLike | None = None,
+    league: str | os.PathLike | None = None,
     settings: Settings | None = None,
 ) -> str:
     """Write the report of a run to the HTML file `report`, figures and styles inside.
@@ -54,6 +55,8 @@ def write_report(
         The file to write.
     leakage : path or None
         The table of the leakage audit (LEAKAGE); its figure lies with the others.
+    league : path or None
+        The table of other studies' methods (LEAGUE); its figure lies with the others.
     settings : score_rows.Settings or None
         Confidence, resamples and seed of the intervals.
 
@@ -82,12 +85,18 @@ def write_report(
         "spaced": _spaced,
         "ends": _ends,
     }
-    text = environment.get_template("report.html.j2").render(_story(read, leakage))
+    text = environment.get_template("report.html.j2").render(
+        _story(read)
+        | {
+            "leakage": _leakage(read, leakage) if leakage else None,
+            "league": _league(read, league) if league else None,
+        }
+    )
     write_text(report, text)
     return f"{report}: {len(text.encode()) / 1e6:.1f} MB"
 
 
-def _story(results: Results, leakage: str | os.PathLike | None) -> dict:
+def _story(results: Results) -> dict:
     """Return all that the template speaks of."""
     card = results.card(results.runs.iloc[0])
     return {
@@ -102,7 +111,6 @@ def _story(results: Results, leakage: str | os.PathLike | None) -> dict:
         "choice": results.filter_choice,
         "contrast": _contrast(results),
         "confidence": f"{100 * results.settings.confidence:g} %",
-        "leakage": _leakage(results, leakage) if leakage else None,
         "paper": paper_section(results),
         "truth": _truth(results),
         "protocols": [_compare_sides(results, protocol) for protocol in results.protocols],
@@ -229,6 +237,16 @@ def _leakage(results: Results, table: str | os.PathLike) -> dict:
     return {
         "figure": _embed(results.folder / "figures/leakage.png", "show-leakage"),
         "rows": rows[rows["score"] == "balanced_accuracy"].to_dict("records"),
+    }
+
+
+def _league(results: Results, table: str | os.PathLike) -> dict:
+    """Return what is told of the league: for each protocol how many methods, and the first."""
+    rows = records.read(table, records.LEAGUE)
+    return {
+        "figure": _embed(results.folder / "figures/league.png", "show-league"),
+        "methods": rows["model"].nunique(),
+        "first": rows.drop_duplicates("protocol").to_dict("records"),
     }
 
 

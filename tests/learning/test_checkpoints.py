@@ -19,6 +19,7 @@ from fastai.learner import Learner
 from mcalc import records
 from mcalc.errors import DataError
 from mcalc.images.stack import stack_images
+from mcalc.learning import plateau
 from mcalc.learning.batches import Augmentation
 from mcalc.learning.checkpoints import Checkpoint, StoppedError
 from mcalc.learning.fitting import Settings
@@ -136,6 +137,52 @@ def test_a_training_killed_after_each_epoch_ends_with_the_same_bytes(
     assert "\n[" not in capsys.readouterr().out
     assert contents(run) == undisturbed(recipe, network)
     assert {path.name for path in run.iterdir()} == set(FILES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("network", "recipe"), [("alexnet", "fastai1"), ("dscnn", "fastai2")])
+def test_rates_lowered_on_a_plateau_stay_so_in_a_training_that_was_killed(
+    data, tmp_path, monkeypatch, capsys, network, recipe
+):
+    """Killed after each save, where each epoch counts as a plateau (test_train.py counts them)."""
+    monkeypatch.setattr(plateau, "count_plateaus", len)
+    changes = {"network": network, "schedule": "plateau", "head_epochs": 0, "epochs": 4}
+    changes |= {"lr_min": 1e-3, "lr_max": 1e-2}
+    train(data, tmp_path / "undisturbed", recipe, **changes)
+    assert capsys.readouterr().out.count("learning rates times") == 3
+    for _ in range(1 + 4):
+        with monkeypatch.context() as context:
+            save = Checkpoint.save
+
+            def save_and_die(self, *arguments, save=save):
+                save(self, *arguments)
+                raise Killed
+
+            context.setattr(Checkpoint, "save", save_and_die)
+            with pytest.raises(Killed):
+                train(data, tmp_path / "run", recipe, **changes)
+        torch.manual_seed(99)
+    train(data, tmp_path / "run", recipe, **changes)
+    assert contents(tmp_path / "run") == contents(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_plateau_training_stopped_in_the_middle_of_an_epoch_ends_the_same(
+    data, tmp_path, signal_at, monkeypatch
+):
+    """In the last epoch, whose rates follow from the losses of those before."""
+    monkeypatch.setattr(plateau, "count_plateaus", len)
+    changes = {"schedule": "plateau", "head_epochs": 0, "epochs": 5, "lr_min": 1e-3, "lr_max": 1e-2}
+    train(data, tmp_path / "undisturbed", **changes)
+    signal_at(6 + 4 * 3 + 2)
+    with pytest.raises(StoppedError):
+        train(data, tmp_path / "run", **changes)
+    monkeypatch.undo()
+    monkeypatch.setattr(plateau, "count_plateaus", len)
+    kept = torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)
+    assert (kept["course"]["epochs"], kept["course"]["batches"]) == (4, 2)
+    train(data, tmp_path / "run", **changes)
+    assert contents(tmp_path / "run") == contents(tmp_path / "undisturbed")
 
 
 class SignalAt(Callback):

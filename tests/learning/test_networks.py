@@ -1,4 +1,7 @@
-"""The networks and their pretrained weights: really loaded, or refused in one sentence."""
+"""The networks and their pretrained weights: really loaded, or refused in one sentence.
+
+Those of the study; test_architectures.py has the others.
+"""
 
 import importlib.util
 import os

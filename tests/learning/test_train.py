@@ -9,15 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fastai.callback.core import Callback
+from fastai.learner import Learner
 from fastai.vision.learner import create_vision_model
 from safetensors.torch import load_file
 from torchvision import models
+from typer.testing import CliRunner
 
 from mcalc import records
+from mcalc.cli import app
 from mcalc.errors import McalcError, UsageError
 from mcalc.evaluation.evaluate import evaluate_runs
 from mcalc.images.stack import stack_images
 from mcalc.learning.batches import Augmentation
+from mcalc.learning.plateau import PATIENCE, count_plateaus
 from mcalc.learning.train import Settings, train_run
 
 FILES = {"weights.safetensors", "run.json", "history.csv", "lr_find.csv", "predictions.csv"}
@@ -237,6 +242,7 @@ def test_the_card_is_complete(trained, data):
     wanted |= {"lr_min": 1e-5, "lr_max": 1e-4, "epochs": 2, "head_epochs": 1, "weights": "none"}
     wanted |= {"protocol": "patient", "head_lr": 1e-3, "lr_find_iterations": 6}
     wanted |= {"recipe": "fastai2", "precision": "auto", "out_of_memory": "halve"}
+    wanted |= {"schedule": "one_cycle"}
     assert card["settings"] == wanted
     assert (card["precision"], card["batch_pieces"]) == ("float32", 1)
     assert card["augmentation"] == Augmentation()._asdict()
@@ -353,3 +359,97 @@ def test_a_learning_rate_that_is_no_positive_number_is_named(name, rate):
     rates = {"lr_min": 1e-5, "lr_max": 1e-4, name: rate}
     with pytest.raises(UsageError, match=f"{name} is "):
         Settings("paper", "alexnet", 1, 0, batch_size=4, epochs=1, **rates)
+
+
+# --- the schedule `plateau` ---------------------------------------------------------------------
+
+
+def test_an_unknown_schedule_is_named_with_those_there_are():
+    with pytest.raises(UsageError, match="Schedule 'cosine' is unknown; use one_cycle or plateau"):
+        settings(schedule="cosine")
+
+
+def test_a_card_from_before_schedules_were_chosen_means_one_cycle():
+    old = {name: value for name, value in vars(settings()).items() if name != "schedule"}
+    assert Settings(**old) == settings()
+    assert settings().schedule == "one_cycle"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_plateaus_are_counted_as_pytorchs_own_schedule_counts_them(seed):
+    """Losses that fall more and more slowly, with noise."""
+    losses = 1 / np.arange(1, 31) + np.random.default_rng(seed).normal(0, 0.02, 30)
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser, factor=0.1, patience=PATIENCE - 1, threshold=0, eps=0
+    )
+    for done, loss in enumerate(losses, start=1):
+        schedule.step(loss)
+        rate = optimiser.param_groups[0]["lr"]
+        assert count_plateaus(list(losses[:done])) == round(-np.log10(rate))
+    assert count_plateaus(list(losses)) > 1
+
+
+def test_a_plateau_is_two_epochs_without_a_lower_loss():
+    assert count_plateaus([]) == count_plateaus([3, 2, 1, 1]) == 0
+    assert count_plateaus([3, 2, 2, 2]) == count_plateaus([1, 2, 1.5]) == 1
+    assert count_plateaus([1, 2, 0.9, 2, 0.8, 2]) == 0
+    assert count_plateaus([1, 1, 1, 1, 1, 0.5, 1, 1]) == 3
+
+
+class NoteRates(Callback):
+    """Note each group's learning rate and the momentum in the batches of all epochs."""
+
+    order = 100
+
+    def __init__(self, rates: list) -> None:
+        self.rates = rates
+
+    def before_batch(self):
+        if self.training:
+            self.rates.append([(hypers["lr"], hypers["mom"]) for hypers in self.opt.hypers])
+
+
+@pytest.mark.parametrize("recipe", ["fastai2", pytest.param("fastai1", marks=pytest.mark.slow)])
+def test_rates_stay_and_fall_to_a_tenth_after_each_plateau(
+    data, tmp_path, monkeypatch, capsys, recipe
+):
+    """Rates so high that the loss soon rises, and one such epoch is enough; discriminative."""
+    monkeypatch.setattr("mcalc.learning.plateau.PATIENCE", 1)
+    rates, create = [], Learner.__init__
+
+    def with_notes(self, *arguments, **options):
+        create(self, *arguments, **options)
+        self.add_cb(NoteRates(rates))
+
+    monkeypatch.setattr(Learner, "__init__", with_notes)
+    changes = {"schedule": "plateau", "lr_min": 1e-3, "lr_max": 1e-2, "epochs": 6, "recipe": recipe}
+    train(data, tmp_path / "run", head_epochs=0, **changes)
+    history = records.read(tmp_path / "run/history.csv", records.HISTORY)
+    losses = list(history["valid_loss"])
+    batches = len(rates[6:]) // 6
+    first, last = (np.array([batch[group][0] for batch in rates[6:]]) for group in (0, -1))
+    expected = [0.1 ** count_plateaus(losses[:epoch]) for epoch in range(6)]
+    assert expected[-1] < 1
+    np.testing.assert_allclose(last, 1e-2 * np.repeat(expected, batches))
+    np.testing.assert_allclose(first, 1e-3 * np.repeat(expected, batches))
+    assert {momentum for batch in rates[6:] for _, momentum in batch} == {0.9}
+    assert capsys.readouterr().out.count("learning rates times") == len(set(expected)) - 1
+    card = json.loads((tmp_path / "run/run.json").read_text())
+    assert card["settings"]["schedule"] == "plateau"
+
+
+def test_the_command_hands_the_schedule_on(monkeypatch, tmp_path):
+    asked = []
+
+    def note(*paths, settings, **options):
+        asked.append(settings.schedule)
+        return "done"
+
+    monkeypatch.setattr("mcalc.learning.train.train_run", note)
+    command = ["train", "stack.npy", "--split", "s.csv", "--run", "r", "--protocol", "patient"]
+    command += ["--network", "resnet50", "--weights", "none"]
+    for more in ([], ["--schedule", "plateau"]):
+        assert CliRunner().invoke(app, command + more).exit_code == 0
+    assert asked == ["one_cycle", "plateau"]
+    assert CliRunner().invoke(app, [*command, "--schedule", "cosine"]).exit_code == 2

@@ -10,7 +10,7 @@ import yaml
 from fastai.vision.learner import create_vision_model
 from snakemake.resources import Resources
 
-from mcalc.learning.networks import NETWORKS
+from mcalc.learning.networks import NETWORKS, OTHER_NETWORKS
 
 REPOSITORY = Path(__file__).parents[2]
 GB = 10**9
@@ -55,6 +55,15 @@ def test_the_weights_are_as_large_as_it_says(needs, network):
     with torch.device("meta"):
         model = create_vision_model(NETWORKS[network], 2, pretrained=False)
     real = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    assert needs.names["WEIGHTS"][network] == pytest.approx(real, rel=0.02)
+
+
+@pytest.mark.parametrize("network", OTHER_NETWORKS)
+def test_the_weights_of_a_network_of_the_league_are_as_large_as_it_says(needs, network):
+    other = OTHER_NETWORKS[network]
+    parts = (other.make_body(64), other.make_head(2, "fastai2"))
+    tensors = [tensor for part in parts for tensor in part.state_dict().values()]
+    real = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     assert needs.names["WEIGHTS"][network] == pytest.approx(real, rel=0.02)
 
 

@@ -64,6 +64,47 @@ def test_a_finished_audit_is_part_of_the_report_and_one_that_nobody_asked_for_is
     assert "--leakage results/tiny/tables/leakage.csv" in printed
 
 
+def test_the_league_is_a_target_of_its_own(copy):
+    """Six methods that learn from features, six networks; only the features that they read."""
+    copy.configure(split__protocols=["paper", "paper_resplit", "patient"])
+    assert not {"fit_model", "train_model", "show_league"} & set(copy.dry_run())
+    plan = copy.plan("league")
+    jobs = plan.counts
+    assert (jobs["fit_model"], jobs["train_model"], jobs["train"]) == (12, 12, 0)
+    assert (jobs["score_league"], jobs["show_league"]) == (2, 1)
+    kinds = {wildcards.split(", ")[1] for rule, wildcards in plan.jobs if "extract" in rule}
+    sets = ("specks", "speck_graph", "wavelets", "haar", "texture")
+    assert kinds == {f"kind={name}" for name in sets}
+
+
+def test_a_method_that_stands_on_a_network_trains_it_once_for_all(copy):
+    models = ["ragab2019_alexnet_svm", "cai2019_alexnet_svm_union", "heenaye2021_resnet50"]
+    copy.configure(league={"models": models, "protocols": ["patient"], "weights": "weights"})
+    (copy.folder / "weights").mkdir()
+    for name in ("alexnet", "resnet50"):
+        (copy.folder / f"weights/{name}.safetensors").touch()
+    plan = copy.plan("league")
+    assert (plan.counts["fit_model"], plan.counts["train_model"]) == (2, 2)
+    assert "--network alexnet --weights weights/alexnet.safetensors" in plan.printed
+    assert "--network resnet50 --weights weights/resnet50.safetensors --schedule plateau" in (
+        plan.printed
+    )
+
+
+@pytest.mark.parametrize(
+    ("league", "said"),
+    [
+        ({"models": ["wang2017_svm"]}, "league.models: there is no wang2017_svm; name a group"),
+        ({"protocols": ["official"]}, "league.protocols: official is not in split.protocols"),
+    ],
+)
+def test_a_league_that_cannot_be_is_told_before_anything_runs(copy, league, said):
+    copy.configure(league=league)
+    printed = copy.snakemake("--dry-run", "league", check=False)
+    assert f"Configuration, {said}" in printed
+    assert "Job stats" not in printed
+
+
 def test_one_setting_of_intervals_reaches_every_stage_that_tells_numbers(copy):
     copy.configure(evaluate={"confidence": 0.9, "resamples": 300, "seed": 7})
     printed = copy.snakemake("--dry-run", "--printshellcmds")

@@ -177,8 +177,11 @@ def _files_of(name):
     if path.is_dir():
         return [] if _is_wing(name) else sorted(path.glob("*.py"))
     source = path.with_suffix(".py")
-    templates = path.parent.glob(f"{path.name}.*.j2")
-    return [source, *templates] if source.exists() else []
+    beside = [
+        *path.parent.glob(f"{path.name}.*.j2"),
+        *path.parent.glob(f"{path.name}.yaml"),
+    ]
+    return [source, *beside] if source.exists() else []
 
 
 def _is_wing(name):

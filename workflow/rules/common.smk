@@ -248,14 +248,14 @@ def get_leakage_answers():
     return [f"results/{RUN}/leakage/{protocol}.csv" for protocol in protocols]
 
 
-def get_finished_audit():
-    """The leakage audit's table and figure where somebody has asked for them, else nothing."""
+def get_finished(name):
+    """The table and figure of what is no part of every run, where somebody has asked for them."""
     files = [
-        f"results/{RUN}/{name}"
-        for name in ("tables/leakage.csv", "figures/leakage.png")
+        f"results/{RUN}/{path}"
+        for path in (f"tables/{name}.csv", f"figures/{name}.png")
     ]
     return files if all(map(os.path.exists, files)) else []
 
 
-def get_leakage_figure_folder(wildcards, output):
+def get_figure_folder(wildcards, output):
     return os.path.dirname(output.figure)

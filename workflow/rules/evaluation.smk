@@ -161,3 +161,35 @@ rule score:
             {params.aggregations} \
             >{log:q} 2>&1
         """
+
+
+rule score_league:
+    input:
+        runs=get_league_files,
+        catalog="results/{run}/catalog.csv",
+    output:
+        "results/{run}/league/{protocol}.csv",
+    log:
+        "logs/{run}/score_league/{protocol}.log",
+    benchmark:
+        "logs/{run}/score_league/{protocol}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("evaluation.score_league"),
+        runs=get_league_options,
+        intervals=get_interval_options(),
+    shell:
+        """
+        mcalc score-league \
+            {params.runs} \
+            --protocol {wildcards.protocol} \
+            --catalog {input.catalog:q} \
+            --scores {output:q} \
+            {params.intervals} \
+            >{log:q} 2>&1
+        """

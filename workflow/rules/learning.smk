@@ -165,3 +165,158 @@ rule audit_leakage:
             --threads {threads} \
             >{log:q} 2>&1
         """
+
+
+# The league: methods of other studies, which compete where somebody asks for them.
+
+
+rule extract_features:
+    input:
+        images=after_catalog("results/{run}/images/enhanced/{shard}"),
+        weights=get_feature_weights,
+    output:
+        "results/{run}/features/{kind}/{shard}.parquet",
+    log:
+        "logs/{run}/extract_features/{kind}/{shard}.log",
+    benchmark:
+        "logs/{run}/extract_features/{kind}/{shard}.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=get_feature_code,
+        file=get_pretrained_fingerprint(get_feature_weights),
+        weights=get_feature_weights_option,
+    shell:
+        """
+        mcalc extract-features {input.images:q} \
+            --kind {wildcards.kind} \
+            --features {output:q} \
+            {params.weights} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule train_model:
+    input:
+        split="results/{run}/splits/{protocol}.csv",
+        stack="results/{run}/images/stacked.npy",
+        stacked="results/{run}/images/stacked.csv",
+        weights=get_model_weights,
+    output:
+        multiext("results/{run}/league/{protocol}/{model}/fold{fold}/", *RUN_FILES),
+    log:
+        "logs/{run}/train_model/{protocol}/{model}/fold{fold}.log",
+    benchmark:
+        "logs/{run}/train_model/{protocol}/{model}/fold{fold}.benchmark.tsv"
+    wildcard_constraints:
+        model="|".join(LEAGUE_NETWORKS),
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: config["train"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=480,
+        gpu=0 if config["train"]["device"] == "cpu" else 1,
+    params:
+        code=code_hash("learning.train"),
+        file=get_pretrained_fingerprint(get_model_weights),
+        run=get_output_folder,
+        options=get_model_train_options,
+    shell:
+        """
+        exec mcalc train {input.stack:q} \
+            --split {input.split:q} \
+            --run {params.run:q} \
+            --protocol {wildcards.protocol} \
+            --fold {wildcards.fold} \
+            {params.options} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule fit_model:
+    input:
+        split="results/{run}/splits/{protocol}.csv",
+        features=get_model_features,
+        base=get_model_base,
+        stack=get_model_stack,
+    output:
+        multiext("results/{run}/league/{protocol}/{model}/fold{fold}/", *MODEL_FILES),
+    log:
+        "logs/{run}/fit_model/{protocol}/{model}/fold{fold}.log",
+    benchmark:
+        "logs/{run}/fit_model/{protocol}/{model}/fold{fold}.benchmark.tsv"
+    wildcard_constraints:
+        model="|".join(LEAGUE_HEADS),
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_hash("learning.fit_model"),
+        run=get_output_folder,
+        features=get_model_features_options,
+        base=get_model_base_options,
+        seed=config["train"]["seed"],
+    shell:
+        """
+        mcalc fit-model {wildcards.model} \
+            --split {input.split:q} \
+            --run {params.run:q} \
+            --protocol {wildcards.protocol} \
+            {params.features} \
+            {params.base} \
+            --fold {wildcards.fold} \
+            --seed {params.seed} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """
+
+
+rule fit_ensemble:
+    input:
+        split="results/{run}/splits/{protocol}.csv",
+        base=get_model_base,
+        slices=get_slices,
+    output:
+        multiext("results/{run}/league/{protocol}/{model}/fold{fold}/", *ENSEMBLE_FILES),
+    log:
+        "logs/{run}/fit_ensemble/{protocol}/{model}/fold{fold}.log",
+    benchmark:
+        "logs/{run}/fit_ensemble/{protocol}/{model}/fold{fold}.benchmark.tsv"
+    wildcard_constraints:
+        model="|".join(LEAGUE_ENSEMBLES),
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: config["train"]["threads"]
+    resources:
+        mem_mb=8000,
+        runtime=480,
+        gpu=1 if HAS_SLICES and config["train"]["device"] != "cpu" else 0,
+    params:
+        code=code_hash("learning.fit_ensemble"),
+        run=get_output_folder,
+        base=get_base_folder,
+        options=get_ensemble_options,
+        seed=config["train"]["seed"],
+    shell:
+        """
+        mcalc fit-ensemble {wildcards.model} \
+            --split {input.split:q} \
+            --run {params.run:q} \
+            --protocol {wildcards.protocol} \
+            --base {params.base:q} \
+            {params.options} \
+            --fold {wildcards.fold} \
+            --seed {params.seed} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """

@@ -13,6 +13,11 @@ WEIGHTS = {
     "vgg16_bn": 61e6,
     "resnet34": 87e6,
     "resnet50": 103e6,
+    "dscnn": 3.2e6,
+    "mvgg16": 60e6,
+    "efficientnet_lite0": 19e6,
+    "convnext_tiny": 114e6,
+    "vit_small": 87e6,
 }
 # While it runs a training keeps its network and two numbers of the optimiser for each weight.
 CHECKPOINT = 3
@@ -111,10 +116,16 @@ def get_disk_need(jobs, rois):
     """Bytes that the jobs write, and those of checkpoints, which are there while networks train."""
     per_job = _get_bytes_per_job(rois)
     written = sum(per_job.get(job.rule.name, BLOCK) for job in jobs)
-    training = [job for job in jobs if job.rule.name == "train"]
-    weights = [WEIGHTS[job.wildcards.network] for job in training]
+    training = [job for job in jobs if job.rule.name in ("train", "train_model")]
+    weights = [WEIGHTS[get_network(job)] for job in training]
     largest = sorted(weights, reverse=True)[: count_at_a_time(training)]
     return written + sum(weights), CHECKPOINT * sum(largest)
+
+
+def get_network(job):
+    if job.rule.name == "train":
+        return job.wildcards.network
+    return LEAGUE[job.wildcards.model]["network"]
 
 
 def count_at_a_time(training):
@@ -167,6 +178,10 @@ def _get_bytes_per_job(rois):
         "stack": rois * pixels,
         "split": rows * config["split"]["folds"],
         "train": share * rows,
+        "train_model": share * rows,
+        "fit_model": share * rows,
+        # The larger ones have two thousand columns of eight bytes.
+        "extract_features": 4 * shard * 16e3,
         "predict": share * rows,
         "shortcuts": 10 * share * rows,
         "clean_mammograms": 2 * config["mammograms"]["limit"] * 1e6,

@@ -54,22 +54,24 @@ def get_seed_option():
 
 def get_train_options(wildcards):
     """The settings of a test as options, each named as its key in the configuration."""
+    weights = {"weights": config["train"]["weights"]}
+    return get_trainer_options(TESTS[wildcards.test][1] | weights)
+
+
+def get_trainer_options(own):
+    """A network's own settings as options, with those that all trainings share."""
     common = (
         "head_epochs",
         "head_lr",
         "lr_find_iterations",
-        "weights",
         "recipe",
         "seed",
         "device",
         "precision",
         "out_of_memory",
     )
-    options = {
-        **TESTS[wildcards.test][1],
-        **{key: config["train"][key] for key in common},
-        **config["augment"],
-    }
+    shared = {key: config["train"][key] for key in common}
+    options = {**own, **shared, **config["augment"]}
     flip = "--flip" if options.pop("flip") else "--no-flip"
     return [flip] + [
         get_option(f"--{key.replace('_', '-')}", str(value))
@@ -103,5 +105,7 @@ def get_leakage_options():
     return [*among, *numbers, f"--device {config['train']['device']}"]
 
 
-def get_shown_audit(wildcards, input):
-    return get_option("--leakage", input.leakage[0] if input.leakage else "")
+def get_extra_options(wildcards, input):
+    """What the report shows besides: the leakage audit and the league, where they were run."""
+    tables = {"--leakage": input.leakage, "--league": input.league}
+    return [get_option(flag, table[0]) for flag, table in tables.items() if table]

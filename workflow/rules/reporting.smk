@@ -121,7 +121,8 @@ rule report:
         f"results/{RUN}/paper.csv",
         get_tables("md"),
         get_figures("png"),
-        leakage=get_finished_audit(),
+        leakage=get_finished("leakage"),
+        league=get_finished("league"),
     output:
         report(
             f"results/{RUN}/report.html",
@@ -142,14 +143,14 @@ rule report:
         code=code_hash("reporting.report"),
         results=get_results_folder,
         run=RUN,
-        leakage=get_shown_audit,
+        extras=get_extra_options,
         intervals=get_interval_options(),
     shell:
         """
         mcalc report {params.results:q} \
             --run-name {params.run} \
             --report {output:q} \
-            {params.leakage} \
+            {params.extras} \
             {params.intervals} \
             >{log:q} 2>&1
         """
@@ -185,7 +186,7 @@ rule show_leakage:
     params:
         code=code_hash("reporting.show_leakage"),
         run=RUN,
-        figures=get_leakage_figure_folder,
+        figures=get_figure_folder,
         intervals=get_interval_options(),
     shell:
         """
@@ -195,5 +196,47 @@ rule show_leakage:
             --leakage {output.table:q} \
             --figures {params.figures:q} \
             {params.intervals} \
+            >{log:q} 2>&1
+        """
+
+
+rule show_league:
+    input:
+        scores=get_league_scores(),
+        catalog=f"results/{RUN}/catalog.csv",
+    output:
+        table=report(
+            f"results/{RUN}/tables/league.csv",
+            caption="../report/league.rst",
+            category="League",
+        ),
+        markdown=f"results/{RUN}/tables/league.md",
+        figure=report(
+            f"results/{RUN}/figures/league.png",
+            caption="../report/league.rst",
+            category="League",
+        ),
+        drawing=f"results/{RUN}/figures/league.svg",
+    log:
+        f"logs/{RUN}/show_league.log",
+    benchmark:
+        f"logs/{RUN}/show_league.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_hash("reporting.show_league"),
+        run=RUN,
+        figures=get_figure_folder,
+    shell:
+        """
+        mcalc show-league {input.scores:q} \
+            --catalog {input.catalog:q} \
+            --run-name {params.run} \
+            --league {output.table:q} \
+            --figures {params.figures:q} \
             >{log:q} 2>&1
         """

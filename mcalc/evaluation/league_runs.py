@@ -1,0 +1,78 @@
+"""What a run folder of the league holds: a method's answers in one fold, and what it took."""
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+
+from mcalc import records
+from mcalc.errors import DataError
+
+# Of a state dict: what batch norms measured, which is not learned.
+MEASURED = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class LeagueRun(NamedTuple):
+    """A method's answers in one fold of a protocol.
+
+    Attributes
+    ----------
+    folder : Path
+    model, protocol : str
+    fold : int
+    rows : DataFrame
+        PREDICTIONS.
+    parameters : int
+        How many numbers were learned.
+    seconds : float
+        Of the whole job; NaN where Snakemake's file is not there.
+    """
+
+    folder: Path
+    model: str
+    protocol: str
+    fold: int
+    rows: pd.DataFrame
+    parameters: int
+    seconds: float
+
+
+def read_run(folder: str | os.PathLike, time: str | os.PathLike | None) -> LeagueRun:
+    """Read a run folder whose parent has the method's name; `DataError` where it is none."""
+    folder = Path(folder)
+    try:
+        card = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        protocol, fold = card["settings"]["protocol"], int(card["settings"]["fold"])
+        fitted = card.get("fitted", {})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / 'run.json'}: not the card of a run; run it again.") from error
+    rows = records.read(folder / "predictions.csv", records.PREDICTIONS)
+    if rows.empty:
+        raise DataError(f"{folder / 'predictions.csv'}: the table has no row; run it again.")
+    weights = folder / "weights.safetensors"
+    parameters = fitted["parameters"] if "parameters" in fitted else _count(weights)
+    return LeagueRun(folder, folder.parent.name, protocol, fold, rows, parameters, _seconds(time))
+
+
+def _count(weights: Path) -> int:
+    """Return the number of weights in a file, from its header."""
+    try:
+        with safe_open(weights, framework="np") as file:
+            names = [name for name in file.keys() if not name.endswith(MEASURED)]  # noqa: SIM118
+            return sum(int(np.prod(file.get_slice(name).get_shape())) for name in names)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{weights}: not the weights of a run; train it again.") from error
+
+
+def _seconds(time: str | os.PathLike | None) -> float:
+    """Return the seconds that Snakemake's benchmark file tells, NaN where it does not."""
+    if time is None or not Path(time).exists():
+        return np.nan
+    try:
+        return float(pd.read_csv(time, sep="\t")["s"].iloc[0])
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise DataError(f"{time}: not a benchmark file of Snakemake's; leave it out.") from error
