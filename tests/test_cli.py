@@ -42,6 +42,12 @@ LIGHT_STAGES = (
     "mcalc.learning.shortcuts",
     "mcalc.learning.audit_tables",
     "mcalc.learning.audit_leakage",
+    "mcalc.learning.models",
+    "mcalc.learning.extract_features",
+    "mcalc.learning.fit_model",
+    "mcalc.learning.fit_ensemble",
+    "mcalc.evaluation.score_league",
+    "mcalc.reporting.show_league",
     "mcalc.reporting.audit_metrics",
 )
 
@@ -476,6 +482,7 @@ def stages() -> set[str]:
         "mcalc.evaluation.score_rows",
         "mcalc.learning.batches",
         "mcalc.learning.fitting",
+        "mcalc.learning.model_runs",
     }
 
 

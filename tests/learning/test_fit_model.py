@@ -25,6 +25,8 @@ ONE_A_HEAD = list({LEAGUE[name].head: name for name in METHODS}.values())
 WITH_BASE = [name for name in METHODS if LEAGUE[name].base]
 # Sets whose file has unturned images alone.
 UNTURNED = ("specks", "speck_graph")
+# One of turned features, one of unturned ones, one on top of a network.
+QUICK = ("fadil2020_dwt_forest", "wang2016_svm", "cai2019_alexnet_svm_selected")
 COLUMNS = 5
 
 
@@ -233,7 +235,14 @@ def check_untouched(make_study, model: str, seed: int, deal, *, fewer: bool = Fa
     pd.testing.assert_frame_equal(before.loc[untouched], after.loc[untouched], rtol=1e-9)
 
 
-@pytest.mark.parametrize(("number", "model"), enumerate(METHODS), ids=METHODS)
+@pytest.mark.parametrize(
+    ("number", "model"),
+    [
+        pytest.param(number, model, marks=[] if model in QUICK else pytest.mark.slow)
+        for number, model in enumerate(METHODS)
+    ],
+    ids=METHODS,
+)
 def test_what_did_not_train_changes_no_other_answer(make_study, number, model):
     check_untouched(make_study, model, 1, DEALS[number % 3], fewer=model in ONE_A_HEAD[:3])
 

@@ -76,6 +76,7 @@ def test_images_are_normalised_as_in_training(images):
     torch.testing.assert_close(found, seen.as_subclass(torch.Tensor), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_same_images_give_the_same_bytes_whatever_happened_before(images, alexnet):
     torch.manual_seed(1)
     first = frozen.extract_batch(images, "alexnet", alexnet)
@@ -83,6 +84,7 @@ def test_the_same_images_give_the_same_bytes_whatever_happened_before(images, al
     assert frozen.extract_batch(images, "alexnet", alexnet).tobytes() == first.tobytes()
 
 
+@pytest.mark.slow
 def test_an_images_features_do_not_depend_on_the_others(images, alexnet, monkeypatch):
     """Whatever the size of the batches, and in the order of the images."""
     first = frozen.extract_batch(images, "alexnet", alexnet)
@@ -92,6 +94,7 @@ def test_an_images_features_do_not_depend_on_the_others(images, alexnet, monkeyp
     assert len(np.unique(first.round(6), axis=0)) == len(images)
 
 
+@pytest.mark.slow
 def test_a_quarter_turn_changes_them_as_the_module_says(images, alexnet):
     turned = frozen.extract_batch(np.rot90(images, 1, (1, 2)), "alexnet", alexnet)
     assert frozen.TURNED

@@ -21,9 +21,12 @@ WITH_SUPPORT_VECTORS = ("svm", "selected_svm")
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Few trees, and one thread, since others may use the cores."""
+def quick(monkeypatch, request):
+    """Few trees, and one thread, since others may use the cores; a slow test has all alphas."""
     monkeypatch.setattr(heads, "TREES", 10)
+    if not request.node.get_closest_marker("slow"):
+        one = {"stackedautoencoder__alpha": [0.1]}
+        monkeypatch.setitem(HEADS, "autoencoder", HEADS["autoencoder"]._replace(grid=one))
     with threadpool_limits(1):
         yield
 

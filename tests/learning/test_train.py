@@ -410,7 +410,8 @@ class NoteRates(Callback):
             self.rates.append([(hypers["lr"], hypers["mom"]) for hypers in self.opt.hypers])
 
 
-@pytest.mark.parametrize("recipe", ["fastai2", pytest.param("fastai1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["fastai2", "fastai1"])
 def test_rates_stay_and_fall_to_a_tenth_after_each_plateau(
     data, tmp_path, monkeypatch, capsys, recipe
 ):
