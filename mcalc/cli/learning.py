@@ -283,33 +283,12 @@ def fit_ensemble(
     run: Annotated[Path, typer.Option(help="Folder to write: card and predictions.")],
     protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
     base: Annotated[Path, typer.Option(help="The run of the 2-D half.")],
-    slices: Annotated[
-        Path | None, typer.Option(help="What `mcalc stack-slices` wrote; without, 2-D alone.")
-    ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Of the 3-D half.")] = 15,
-    batch_size: Annotated[int, typer.Option(min=2, help="Of the 3-D half.")] = 8,
-    lr_max: Annotated[float, typer.Option(help="Highest learning rate of the 3-D half.")] = 1e-3,
     fold: Annotated[int, typer.Option(min=0, help="Fold of the split.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
-    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
-        Device.auto
-    ),
-    threads: Threads = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Written into the card.")] = 1,
 ):
-    """Average a network of single slices with one of stacks of tomosynthesis, on one fold."""
+    """Answer with the 2-D half of an ensemble of the league; the images are no stacks."""
     from mcalc.learning.fit_ensemble import fit_ensemble
     from mcalc.learning.model_runs import Settings
 
-    message = fit_ensemble(
-        split,
-        run=run,
-        settings=Settings(model=model, protocol=str(protocol), fold=fold, seed=seed),
-        base=base,
-        slices=slices,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr_max=lr_max,
-        device=device,
-        threads=threads,
-    )
-    typer.echo(message)
+    settings = Settings(model=model, protocol=str(protocol), fold=fold, seed=seed)
+    typer.echo(fit_ensemble(split, run=run, settings=settings, base=base))

@@ -412,3 +412,35 @@ def test_a_run_scored_without_models_that_must_not_be_good_is_told_without_them(
     assert "VGG16, test 1 has an AUC of" in page.text
     assert "the best of the models that must not be good" not in page.text
     assert len(page.tables["comparisons"]) == 1, "the heading alone"
+
+
+@pytest.mark.slow
+def test_the_league_is_shown_where_it_was_run(page, make_scored_run, tmp_path):
+    assert "snakemake --cores all league measures them; it was not run" in page.text
+    folder = add_figures(make_scored_run())
+    (folder / "figures/league.png").write_bytes(b"picture league")
+    rows = [
+        {name: "x" for name in records.LEAGUE.columns}
+        | {"protocol": protocol, "model": model, "group": "classical", "cluster": "patient"}
+        | {
+            f"{name}{end}": value
+            for name in records.LEAGUE_MEASURES
+            for end, value in (("", 0.7), ("_low", 0.6), ("_high", 0.8))
+        }
+        | {"seconds": 3.0, "parameters": 9, "printed_accuracy": None, "year": 2016}
+        | {"n_folds": 1, "n": 9, "n_malignant": 3, "n_images": 36, "n_rois": 9}
+        | {"n_patients": 5, "confidence": 0.95}
+        for protocol in ("patient", "paper")
+        for model in ("wang2016_svm", "fadil2020_dwt_forest")
+    ]
+    table = folder / "tables/league.csv"
+    records.write(rows, table, records.LEAGUE)
+    report = tmp_path / "league.html"
+    write_report(folder, run_name="r", report=report, league=table)
+    told = Page(report.read_text(encoding="utf-8"))
+    assert "2 methods that other studies published" in told.text
+    assert "patient wang2016_svm, 0.70 (0.60 to 0.80); paper wang2016_svm" in told.text
+    assert base64.b64encode(b"picture league").decode() in "".join(told.sources)
+    (folder / "figures/league.png").unlink()
+    with pytest.raises(DataError, match=r"league\.png: .* run mcalc show-league first"):
+        write_report(folder, run_name="r", report=report, league=table)

@@ -6,12 +6,8 @@ import yaml
 
 from snakemake.exceptions import WorkflowError
 
-HAS_SLICES = config["dataset"]["kind"] == "tomosynthesis"
-ENSEMBLE_SETTINGS = ("epochs", "batch_size", "lr_max")
-
 # What a method that learns from features leaves; a network leaves RUN_FILES.
 MODEL_FILES = ("run.json", "predictions.csv")
-ENSEMBLE_FILES = (*MODEL_FILES, "volumes.safetensors") if HAS_SLICES else MODEL_FILES
 
 
 def read_league():
@@ -64,8 +60,7 @@ def get_model_folder(protocol, model, fold):
 
 
 def get_model_files(protocol, model, fold):
-    own = {"network": RUN_FILES, "volumes": ENSEMBLE_FILES}
-    names = next((own[key] for key in own if key in LEAGUE[model]), MODEL_FILES)
+    names = RUN_FILES if model in LEAGUE_NETWORKS else MODEL_FILES
     return [f"{get_model_folder(protocol, model, fold)}/{name}" for name in names]
 
 
@@ -173,24 +168,6 @@ def get_model_base_options(wildcards, input):
         return ""
     base = get_option("--base", get_base_folder(wildcards, input))
     return f"{base} {get_option('--stack', input.stack[0])}"
-
-
-def get_slices(wildcards):
-    """The slices of tomosynthesis, where the images are stacks of them."""
-    folder = f"results/{wildcards.run}/images"
-    return [f"{folder}/slices.npy", f"{folder}/slices.csv"] if HAS_SLICES else []
-
-
-def get_ensemble_options(wildcards, input):
-    """What the 3-D half is trained with; nothing of it where there is none."""
-    if not input.slices:
-        return []
-    setting = config["league"]["setting"]
-    return [
-        get_option("--slices", input.slices[0]),
-        *(f"--{key.replace('_', '-')} {setting[key]}" for key in ENSEMBLE_SETTINGS),
-        f"--device {config['train']['device']}",
-    ]
 
 
 def get_model_train_options(wildcards, input):

@@ -285,9 +285,8 @@ rule fit_ensemble:
     input:
         split="results/{run}/splits/{protocol}.csv",
         base=get_model_base,
-        slices=get_slices,
     output:
-        multiext("results/{run}/league/{protocol}/{model}/fold{fold}/", *ENSEMBLE_FILES),
+        multiext("results/{run}/league/{protocol}/{model}/fold{fold}/", *MODEL_FILES),
     log:
         "logs/{run}/fit_ensemble/{protocol}/{model}/fold{fold}.log",
     benchmark:
@@ -296,16 +295,14 @@ rule fit_ensemble:
         model="|".join(LEAGUE_ENSEMBLES),
     conda:
         "../../envs/mcalc.yaml"
-    threads: config["train"]["threads"]
+    threads: 1
     resources:
-        mem_mb=8000,
-        runtime=480,
-        gpu=1 if HAS_SLICES and config["train"]["device"] != "cpu" else 0,
+        mem_mb=2000,
+        runtime=10,
     params:
         code=code_hash("learning.fit_ensemble"),
         run=get_output_folder,
         base=get_base_folder,
-        options=get_ensemble_options,
         seed=config["train"]["seed"],
     shell:
         """
@@ -314,9 +311,7 @@ rule fit_ensemble:
             --run {params.run:q} \
             --protocol {wildcards.protocol} \
             --base {params.base:q} \
-            {params.options} \
             --fold {wildcards.fold} \
             --seed {params.seed} \
-            --threads {threads} \
             >{log:q} 2>&1
         """
