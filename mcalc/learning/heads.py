@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_selection import SelectPercentile, f_classif
 from sklearn.linear_model import LogisticRegression
@@ -21,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mcalc.errors import DataError
+from mcalc.learning.platt import PlattSigmoid
 from mcalc.learning.stacked_autoencoder import StackedAutoencoder
 from mcalc.records import LABELS, MALIGNANT
 
@@ -122,8 +122,8 @@ def count_parameters(model: ClassifierMixin) -> int:
     Those of a support vector machine are its support vectors with their weights, those of
     neighbours all training rows; of a tree each node's threshold or answer. Scaling is not counted.
     """
-    if hasattr(model, "calibrated_classifiers_"):
-        return sum(count_parameters(part.estimator) for part in model.calibrated_classifiers_)
+    if isinstance(model, PlattSigmoid):
+        return count_parameters(model.fitted_)
     if hasattr(model, "steps"):
         return count_parameters(model[-1])
     if isinstance(model, RandomForestClassifier):
@@ -153,7 +153,7 @@ def _fit(
         chosen = model.fit(features, labels).best_params_
         model = head.make(seed).set_params(**chosen)
     if not hasattr(model, "predict_proba"):
-        model = CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
+        model = PlattSigmoid(model, folds)
     return model.fit(features, labels)
 
 

@@ -238,6 +238,7 @@ def test_dscnn_is_small_and_separable():
     assert body.eval()(torch.rand(1, 3, 224, 224)).shape == (1, 512, 14, 14)
 
 
+@pytest.mark.slow
 def test_position_embeddings_of_224_pixels_are_resampled_as_timm_does(tmp_path):
     """The class token's stays; the 14 x 14 of the patches become 4 x 4."""
     state = draw_state("vit_small")
@@ -338,7 +339,7 @@ def data(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("network", "recipe", "schedule"),
     [
-        ("dscnn", "fastai2", "plateau"),
+        pytest.param("dscnn", "fastai2", "plateau", marks=pytest.mark.slow),
         *[
             pytest.param(network, recipe, "one_cycle", marks=pytest.mark.slow)
             for network, recipe in (

@@ -51,6 +51,7 @@ def test_features_without_weights_are_refused(images):
         frozen.extract_batch(images, "alexnet", "nowhere.pth")
 
 
+@pytest.mark.slow
 def test_alexnets_features_are_the_means_over_torchvisions(images, alexnet):
     donor = models.alexnet(weights=None).eval()
     donor.load_state_dict(torch.load(alexnet))
@@ -170,6 +171,7 @@ def test_under_the_networks_own_last_layer_they_say_what_the_network_said(traine
     np.testing.assert_allclose(malignant, predicted["probability_malignant"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_images_are_not_augmented(trained):
     rows, images = read(trained, 0)
     first, second = (frozen.trained_features(trained / "run", rows, images) for _ in range(2))
