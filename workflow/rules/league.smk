@@ -170,11 +170,14 @@ def get_model_base_options(wildcards, input):
     return f"{base} {get_option('--stack', input.stack[0])}"
 
 
-def get_model_train_options(wildcards, input):
-    """The settings of a network of the league as options of `mcalc train`."""
+def get_model_train_options(wildcards):
+    """The settings of a network of the league as options of `mcalc train`.
+
+    By wildcards alone: Snakemake looks for no change in what is derived from input files.
+    """
     method = LEAGUE[wildcards.model]
-    weights = input.weights[0] if input.weights else method.get("weights", "none")
-    own = {"network": method["network"], "weights": weights}
+    start = [*get_model_weights(wildcards), method.get("weights", "none")][0]
+    own = {"network": method["network"], "weights": start}
     own["schedule"] = method.get("schedule", "one_cycle")
     return get_trainer_options(config["league"]["setting"] | own)
 
