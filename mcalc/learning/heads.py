@@ -47,9 +47,11 @@ class Head(NamedTuple):
     grid: dict[str, list]
 
 
-# Around 1 and 1 / columns for standardised columns (Hsu et al., A practical guide to support vector
-# classification, 2003), in steps of ten and four.
-_SVM = {"svc__C": [0.1, 1, 10, 100], "svc__gamma": ["scale", 0.003, 0.01, 0.03, 0.1]}
+# Penalties around 1, and widths of the kernel around the number of columns, which standardised
+# rows lie apart from each other (Hsu et al., A practical guide to support vector classification,
+# 2003): a width is a gamma of so many times 1 / columns. One that is much too narrow would say the
+# same of all rows that it does not know.
+_SVM = {"svc__C": [0.1, 1, 10, 100], "svc__gamma": [0.1, 0.3, 1, 3]}
 
 HEADS = {
     "svm": Head(lambda seed: make_pipeline(StandardScaler(), SVC()), _SVM),
@@ -146,8 +148,8 @@ def _fit(
     # A part of one class tells nothing of an order.
     telling = [fold for fold in folds if _has_both(labels[fold[1]])]
     if grid and telling:
-        smallest = min(len(training) for training, _ in folds)
-        grid = {name: _fitting(name, values, smallest) for name, values in grid.items()}
+        shape = (min(len(training) for training, _ in folds), features.shape[1])
+        grid = {name: _fitting(name, values, *shape) for name, values in grid.items()}
         measure = "neg_log_loss" if hasattr(model, "predict_proba") else "roc_auc"
         model = GridSearchCV(model, grid, scoring=measure, cv=telling, refit=False)
         chosen = model.fit(features, labels).best_params_
@@ -157,11 +159,13 @@ def _fit(
     return model.fit(features, labels)
 
 
-def _fitting(name: str, values: list, rows: int) -> list:
-    """Leave out numbers of neighbours that the smallest inner fold does not have."""
-    if not name.endswith("n_neighbors"):
-        return values
-    return [value for value in values if value <= rows] or [rows]
+def _fitting(name: str, values: list, rows: int, columns: int) -> list:
+    """Return values for so many columns, without more neighbours than an inner fold has rows."""
+    if name.endswith("gamma"):
+        return [value / columns for value in values]
+    if name.endswith("n_neighbors"):
+        return [value for value in values if value <= rows] or [rows]
+    return values
 
 
 def _inner_folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> Folds:
