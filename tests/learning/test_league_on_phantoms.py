@@ -15,6 +15,7 @@ from mcalc.evaluation.protocols import rotated_images, split_images
 from mcalc.evaluation.score_league import score_league
 from mcalc.evaluation.score_rows import Settings
 from mcalc.images.shards import write_png
+from mcalc.learning import heads
 from mcalc.learning.extract_features import DESIGNED, extract_features
 from mcalc.learning.fit_model import fit_model
 from mcalc.learning.league import read_league
@@ -25,6 +26,12 @@ pytestmark = pytest.mark.slow
 PATIENTS, SIZE, FOLDS = 60, 128, 5
 CLASSICAL = [name for name, entry in read_league().items() if entry.group == "classical"]
 OF_SPECKS = [name for name in CLASSICAL if "speck" in " ".join(read_league()[name].features)]
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch):
+    """A fifth of the trees: each forest is fitted ten times."""
+    monkeypatch.setattr(heads, "TREES", 100)
 
 
 @pytest.fixture(scope="module")
