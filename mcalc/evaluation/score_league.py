@@ -83,6 +83,13 @@ def _by_method(found: list[LeagueRun], protocol: str) -> dict[str, dict[int, Lea
             raise DataError(
                 f"{model} has no answers in fold {missing[0]}, others have; run it there, too."
             )
+        for fold, run in folds.items():
+            first = next(iter(methods.values()))[fold]
+            if list(run.rows["image_id"]) != list(first.rows["image_id"]):
+                raise DataError(
+                    f"{run.folder}: answers for other images than {first.folder}; run both on one "
+                    "split."
+                )
     return methods
 
 

@@ -79,6 +79,6 @@ def _add_columns(panel: Axes, rows: pd.DataFrame) -> None:
 def _short(count: int) -> str:
     """Return a count as in 24 M, 6.7 k, 310."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
-        if count >= size:
+        if count >= 0.9995 * size:  # what would be rounded up to it
             return f"{count / size:.3g} {letter}"
     return str(count)

@@ -65,7 +65,7 @@ def show_league(
     records.write(rows, league, records.LEAGUE)
     write_text(Path(league).with_suffix(".md"), _as_markdown(rows, origin))
     with style():
-        note = f"{rows['confidence'].iloc[0]:.0%} intervals over patients. {origin}"
+        note = f"{100 * rows['confidence'].iloc[0]:g} % intervals over patients. {origin}"
         save_figure(draw_league(rows), Path(figures), "league", note)
     best = rows.iloc[0]
     return (
@@ -95,7 +95,7 @@ def _with_sources(rows: pd.DataFrame) -> pd.DataFrame:
                 "choices": entry.choices,
             }
         )
-    return rows.join(pd.DataFrame(told))
+    return rows.join(pd.DataFrame(told).astype({"printed_accuracy": float}))
 
 
 def _interval(row: pd.Series, score: str) -> pd.Series:
@@ -107,8 +107,8 @@ def _as_markdown(rows: pd.DataFrame, origin: str) -> str:
     parts = [_protocol_as_markdown(part) for _, part in rows.groupby("protocol", sort=False)]
     note = (
         "ROI by ROI; positive class: malignant. In brackets "
-        f"{rows['confidence'].iloc[0]:.0%} intervals over patients. Seconds: wall-clock time of "
-        "one fold's job, from its start to its answers. Seconds and numbers of a method that "
+        f"{100 * rows['confidence'].iloc[0]:g} % intervals over patients. Seconds: wall-clock time "
+        "of one fold's job, from its start to its answers. Seconds and numbers of a method that "
         "stands on another network of the league are its own, without that network's. Printed: "
         "what the source prints, of the data, split and question beside it; no "
         f"number of this data set. {origin}"

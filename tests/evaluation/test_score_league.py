@@ -171,6 +171,14 @@ def test_a_run_that_cannot_be_read_is_named(league, score, harm, said):
     assert "Traceback" not in told
 
 
+def test_methods_that_answered_for_other_images_are_not_ranked(league, score):
+    rows = records.read(league[0] / "predictions.csv", records.PREDICTIONS)
+    records.write(rows.iloc[4:], league[0] / "predictions.csv", records.PREDICTIONS)
+    (code, _, told), _ = score(league)
+    assert code == 3
+    assert "answers for other images than" in told
+
+
 def test_runs_that_do_not_fit_together_are_refused(league, score):
     (code, _, told), _ = score(league, protocol="paper")
     assert code == 3

@@ -118,6 +118,13 @@ def test_what_cannot_be_shown_is_told_in_one_sentence(show, tables, code, said):
     assert not (folder / "league.csv").exists()
 
 
+def test_methods_whose_sources_print_no_accuracy_are_shown_too(show):
+    rows = score_rows("patient", ["modern_vit", "modern_linear"], parameters=999_700)
+    (code, _, _), folder = show(rows)
+    assert code == 0
+    assert ">1 M<" in (folder / "league.svg").read_text()
+
+
 def test_the_table_can_be_read_by_others(show):
     _, folder = show(score_rows("patient"))
     table = pd.read_csv(folder / "league.csv")
