@@ -16,13 +16,15 @@ APART = 0.5
 def draw_league(rows: pd.DataFrame) -> Figure:
     """Draw LEAGUE rows; methods in the order of the first protocol's rows."""
     protocols, models = (list(rows[name].unique()) for name in ("protocol", "model"))
-    height = 2.3 + (0.26 + 0.1 * len(protocols)) * len(models)
+    # A legend of one name a protocol and one for what is printed, two side by side.
+    below = 0.2 + 0.27 * (1 + len(protocols) // 2)
+    height = 1.9 + below + (0.26 + 0.1 * len(protocols)) * len(models)
     figure, panels = new_figure(
         "Methods of other studies on the same folds, ROI by ROI",
         1,
         2,
         height=height,
-        below=0.45,
+        below=below,
         sharey=True,
         width_ratios=(1, 1.45),
     )
@@ -38,7 +40,7 @@ def draw_league(rows: pd.DataFrame) -> Figure:
         panel.grid(axis="y", visible=False)
     _add_columns(panels[0, 1], rows.drop_duplicates("model"))
     panels[0, 0].set_yticks(range(len(models)), models, fontsize=11)
-    name_curves(figure, panels)
+    name_curves(figure, panels, columns=2)
     return figure
 
 
