@@ -43,18 +43,18 @@ class LeagueRun(NamedTuple):
 
 def read_run(folder: str | os.PathLike, time: str | os.PathLike | None) -> LeagueRun:
     """Read a run folder whose parent has the method's name; `DataError` where it is none."""
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # a relative one may not say its parent's name
     try:
         card = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         protocol, fold = card["settings"]["protocol"], int(card["settings"]["fold"])
-        fitted = card.get("fitted", {})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        learned = card.get("fitted", {}).get("parameters")
+        learned = None if learned is None else int(learned)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{folder / 'run.json'}: not the card of a run; run it again.") from error
     rows = records.read(folder / "predictions.csv", records.PREDICTIONS)
     if rows.empty:
         raise DataError(f"{folder / 'predictions.csv'}: the table has no row; run it again.")
-    weights = folder / "weights.safetensors"
-    parameters = fitted["parameters"] if "parameters" in fitted else _count(weights)
+    parameters = _count(folder / "weights.safetensors") if learned is None else learned
     return LeagueRun(folder, folder.parent.name, protocol, fold, rows, parameters, _seconds(time))
 
 

@@ -143,7 +143,7 @@ def read_models(
             name=names[key],
             network=key[2] if key[0] == "network" else "",
             test=key[1],
-            rows=with_clusters(_pooled(folds, names[key]), catalog),
+            rows=with_clusters(pooled(folds, names[key]), catalog),
         )
         for key, folds in sorted(parts.items())
     ]
@@ -241,7 +241,8 @@ def _check_folds(parts: dict, names: dict) -> None:
             )
 
 
-def _pooled(folds: dict[int, pd.DataFrame], name: str) -> pd.DataFrame:
+def pooled(folds: dict[int, pd.DataFrame], name: str) -> pd.DataFrame:
+    """Return a model's answers with `fold`; `DataError` where an image is measured in two."""
     rows = pd.concat([rows.assign(fold=fold) for fold, rows in sorted(folds.items())])
     measured = pd.concat([records.evaluated(rows) for rows in folds.values()])
     twice = measured["image_id"][measured["image_id"].duplicated()]

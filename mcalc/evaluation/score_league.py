@@ -9,7 +9,7 @@ from mcalc import records
 from mcalc.errors import DataError, UsageError
 from mcalc.evaluation.league_runs import LeagueRun, read_run
 from mcalc.evaluation.levels import units, with_clusters
-from mcalc.evaluation.runs import Model
+from mcalc.evaluation.runs import Model, pooled
 from mcalc.evaluation.score_rows import Settings, counts_of, score_rows
 
 
@@ -85,18 +85,25 @@ def _by_method(found: list[LeagueRun], protocol: str) -> dict[str, dict[int, Lea
             )
         for fold, run in folds.items():
             first = next(iter(methods.values()))[fold]
-            if list(run.rows["image_id"]) != list(first.rows["image_id"]):
+            if not _asked(run).equals(_asked(first)):
                 raise DataError(
-                    f"{run.folder}: answers for other images than {first.folder}; run both on one "
-                    "split."
+                    f"{run.folder}: answers for other images, sides or labels than "
+                    f"{first.folder}; run both on one split."
                 )
     return methods
 
 
+def _asked(run: LeagueRun) -> pd.DataFrame:
+    """Return what a run was asked, in whatever order it answered."""
+    asked = run.rows[["image_id", "subset", "label"]]
+    return asked.sort_values("image_id", ignore_index=True)
+
+
 def _scored(folds: dict[int, LeagueRun], catalog: pd.DataFrame, settings: Settings) -> dict:
     runs = list(folds.values())
-    rows = pd.concat([run.rows.assign(fold=run.fold) for run in runs], ignore_index=True)
-    model = Model("network", runs[0].model, "", 0, with_clusters(rows, catalog))
+    name = runs[0].model
+    rows = pooled({fold: run.rows for fold, run in folds.items()}, name)
+    model = Model("network", name, "", 0, with_clusters(rows, catalog))
     sample = units(model.measured, "roi")
     found = {}
     for score in score_rows(sample, settings):

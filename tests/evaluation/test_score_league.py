@@ -176,7 +176,50 @@ def test_methods_that_answered_for_other_images_are_not_ranked(league, score):
     records.write(rows.iloc[4:], league[0] / "predictions.csv", records.PREDICTIONS)
     (code, _, told), _ = score(league)
     assert code == 3
-    assert "answers for other images than" in told
+    assert "answers for other images, sides or labels than" in told
+
+
+def test_methods_whose_labels_contradict_each_other_are_not_ranked(league, score):
+    for run in league[:2]:
+        rows = records.read(run / "predictions.csv", records.PREDICTIONS)
+        rows["label"] = rows["label"].map({"benign": "malignant", "malignant": "benign"})
+        records.write(rows, run / "predictions.csv", records.PREDICTIONS)
+    (code, _, told), _ = score(league)
+    assert code == 3
+    assert "answers for other images, sides or labels than" in told
+
+
+def test_the_order_of_answers_does_not_matter(league, score):
+    _, before = score(league)
+    rows = records.read(league[0] / "predictions.csv", records.PREDICTIONS)
+    records.write(rows.iloc[::-1], league[0] / "predictions.csv", records.PREDICTIONS)
+    _, after = score(league)
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_an_image_that_two_folds_measure_is_refused_as_by_the_stage_score(league, score):
+    for run in league[1::2]:
+        rows = answers(0, quality=0.2)
+        records.write(rows, run / "predictions.csv", records.PREDICTIONS)
+    (code, _, told), _ = score(league)
+    assert code == 3
+    assert "in two folds, so that folds cannot be pooled" in told
+
+
+@pytest.mark.parametrize("fitted", [None, {"parameters": "many"}, {"parameters": float("inf")}])
+def test_a_damaged_card_is_named(league, score, fitted):
+    card = {"settings": {"protocol": "patient", "fold": 0}, "fitted": fitted}
+    (league[0] / "run.json").write_text(json.dumps(card))
+    (code, _, told), _ = score(league)
+    assert code == 3
+    assert "run.json: not the card of a run; run it again." in told
+
+
+def test_runs_may_be_named_from_within_their_folder(league, score, monkeypatch):
+    monkeypatch.chdir(league[0].parent)
+    (code, _, _), table = score([league[0].relative_to(league[0].parent)], times=False)
+    assert code == 0
+    assert list(table["model"]) == [MODELS[0]]
 
 
 def test_runs_that_do_not_fit_together_are_refused(league, score):
