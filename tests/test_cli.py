@@ -34,6 +34,7 @@ LIGHT_STAGES = (
     "mcalc.images.choose_filter",
     "mcalc.images.enhance",
     "mcalc.images.stack",
+    "mcalc.images.stack_slices",
     "mcalc.evaluation.draw_seed",
     "mcalc.evaluation.split",
     "mcalc.evaluation.overlap",
@@ -80,13 +81,22 @@ def convert(own: Path, *more) -> list:
 
 def test_every_stage_is_a_command():
     assert set(COMMANDS) >= {
-        *("phantom", "catalog", "convert", "clean", "clean-mammograms", "compare-filters"),
+        *(
+            "phantom",
+            "phantom-stacks",
+            "catalog",
+            "convert",
+            "clean",
+            "clean-mammograms",
+            "compare-filters",
+        ),
         *(
             "accept",
             "bench-filters",
             "choose-filter",
             "enhance",
             "stack",
+            "stack-slices",
             "draw-seed",
             "split",
             "train",

@@ -11,6 +11,7 @@ from mcalc.log_head import print_head
 # In the order in which data pass through them.
 COMMANDS = (
     data.phantom,
+    data.phantom_stacks,
     data.doctor,
     data.catalog,
     images.convert,
@@ -22,6 +23,7 @@ COMMANDS = (
     images.choose_filter,
     images.enhance,
     images.stack,
+    images.stack_slices,
     evaluation.draw_seed,
     evaluation.split,
     evaluation.overlap,

@@ -18,7 +18,7 @@ from mcalc.cli.options import (
     calcification_unless_named,
 )
 from mcalc.data.image_size import MAX_PIXELS
-from mcalc.errors import DataError
+from mcalc.errors import DataError, UsageError
 from mcalc.progress import bar
 
 
@@ -47,6 +47,33 @@ def phantom(
     typer.echo(f"{root}: {patients} phantom patients")
 
 
+def phantom_stacks(
+    root: Annotated[
+        Path, typer.Argument(help="Folder to write DICOM files and patients.csv into.")
+    ],
+    patients: Annotated[int, typer.Option(min=6, help="Number of patients.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same files.")] = 1,
+    slices: Annotated[
+        tuple[int, int], typer.Option(help="How many slices a stack has at least and at most.")
+    ] = (12, 24),
+    typical: Annotated[
+        bool, typer.Option(help="Lesions that look as their class alone does.")
+    ] = False,
+):
+    """Write a made-up data set of tomosynthesis: a stack of slices a lesion."""
+    from mcalc.data.datasets.phantom.stacks import write_stacks
+
+    count = write_stacks(
+        root,
+        patients=patients,
+        seed=seed,
+        slices=slices,
+        typical=typical,
+        progress=bar("drawing patients"),
+    )
+    typer.echo(f"{root}: {count} stacks of {patients} phantom patients")
+
+
 def doctor(
     root: Annotated[Path, typer.Argument(help="The data set's folder; nothing in it is changed.")],
     dataset: Annotated[Dataset, typer.Option(help="How the folder is laid out.")] = (
@@ -61,6 +88,11 @@ def doctor(
     """Say what is wrong with a download; exit code 3 when something needs a person."""
     from mcalc.data import doctor
 
+    if dataset == Dataset.tomosynthesis:
+        raise UsageError(
+            "Stacks of slices are not examined here; mcalc catalog and mcalc convert say what is "
+            "wrong with each."
+        )
     examination = doctor.examine(
         root,
         dataset=dataset,
@@ -86,7 +118,9 @@ def catalog(
     shards: Annotated[int, typer.Option(min=1, help="Parts in which later stages work.")] = 1,
     patients: Annotated[
         Path | None,
-        typer.Option(help="For a folder: CSV with the columns file and patient_id."),
+        typer.Option(
+            help="For a folder or tomosynthesis: CSV with the columns file and patient_id."
+        ),
     ] = None,
     abnormalities: Abnormalities = None,
     benign_without_callback: Annotated[

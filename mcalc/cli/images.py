@@ -213,3 +213,42 @@ def stack(
 
     message = stack_images(images, stack=stack, threads=threads, progress=bar("stacking"))
     typer.echo(message)
+
+
+def stack_slices(
+    catalog: Catalog,
+    rejected: Annotated[list[Path], typer.Option(help="A table of ROIs set aside; repeat.")],
+    stack: Annotated[Path, typer.Option(help="NPY file to write, and a CSV beside it.")],
+    slices: Annotated[
+        int, typer.Option(min=1, help="Slices of each stack, centred on the sharpest.")
+    ] = 16,
+    size: Annotated[int, typer.Option(min=16, help="Rows and columns of a slice.")] = 112,
+    intensity: Annotated[
+        Intensity, typer.Option(help="Which grey levels of a stack become black and white.")
+    ] = Intensity.minmax,
+    percentiles: Annotated[
+        tuple[float, float], typer.Option(help="For percentile: the two, from 0 to 100.")
+    ] = (0.5, 99.5),
+    window: Annotated[
+        tuple[float, float] | None, typer.Option(help="For fixed: the two grey levels.")
+    ] = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    threads: Threads = 1,
+):
+    """Put the slices around the sharpest one of each tomosynthesis stack into one file."""
+    from mcalc.images.stack_slices import stack_slices
+
+    message = stack_slices(
+        catalog,
+        rejected=rejected,
+        stack=stack,
+        slices=slices,
+        size=size,
+        intensity=str(intensity),
+        percentiles=percentiles,
+        window=window,
+        max_pixels=max_pixels,
+        threads=threads,
+        progress=bar("stacking slices"),
+    )
+    typer.echo(message)

@@ -283,12 +283,31 @@ def fit_ensemble(
     run: Annotated[Path, typer.Option(help="Folder to write: card and predictions.")],
     protocol: Annotated[Protocol, typer.Option(help="The split's protocol.")],
     base: Annotated[Path, typer.Option(help="The run of the 2-D half.")],
+    slices: Annotated[
+        Path | None, typer.Option(help="What stack-slices wrote; without it the 2-D half answers.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the 3-D half.")] = 15,
+    batch_size: Annotated[int, typer.Option(min=2, help="Of the 3-D half.")] = 32,
+    lr_max: Annotated[float, typer.Option(min=0, help="Of the 3-D half.")] = 1e-3,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = (
+        Device.auto
+    ),
     fold: Annotated[int, typer.Option(min=0, help="Fold of the split.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Written into the card.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same answers.")] = 1,
+    threads: Threads = 1,
 ):
-    """Answer with the 2-D half of an ensemble of the league; the images are no stacks."""
-    from mcalc.learning.fit_ensemble import fit_ensemble
+    """Answer with both halves of an ensemble of the league, of a slice and of all of them."""
+    from mcalc.learning.fit_ensemble import VolumeSettings, fit_ensemble
     from mcalc.learning.model_runs import Settings
 
-    settings = Settings(model=model, protocol=str(protocol), fold=fold, seed=seed)
-    typer.echo(fit_ensemble(split, run=run, settings=settings, base=base))
+    message = fit_ensemble(
+        split,
+        run=run,
+        settings=Settings(model=model, protocol=str(protocol), fold=fold, seed=seed),
+        base=base,
+        slices=slices,
+        training=VolumeSettings(epochs=epochs, batch_size=batch_size, lr_max=lr_max),
+        device=device,
+        threads=threads,
+    )
+    typer.echo(message)

@@ -9,7 +9,11 @@ import typer
 # Choices of options; a value is its name.
 Label = StrEnum("Label", ["benign", "malignant"])
 Dataset = StrEnum(
-    "Dataset", ["phantom", "cbis_ddsm", "folder", "mini_mias", "inbreast", "cmmd", "vindr_mammo"]
+    "Dataset",
+    [
+        *("phantom", "cbis_ddsm", "folder", "mini_mias", "inbreast", "cmmd", "vindr_mammo"),
+        "tomosynthesis",
+    ],
 )
 Abnormality = StrEnum("Abnormality", ["calcification", "mass"])
 WithoutCallback = StrEnum("WithoutCallback", ["benign", "drop"])

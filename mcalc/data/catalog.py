@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from mcalc import records
-from mcalc.data.datasets.registry import UNKNOWN, list_rois
+from mcalc.data.datasets.registry import UNKNOWN, WITH_PATIENTS_TABLE, list_rois
 from mcalc.data.image_size import MAX_PIXELS
 from mcalc.errors import DataError, UsageError
 from mcalc.progress import Progress, silent
@@ -39,7 +39,7 @@ def write_catalog(
     shards : int
         Number of parts in which later stages work; a ROI's part follows from its id alone.
     patients : path, optional
-        The table of patient ids of a `folder` data set.
+        The table of patient ids of a `folder` or `tomosynthesis` data set.
     abnormalities : tuple of {'calcification', 'mass'}
         Which of CBIS-DDSM's findings are listed; the study has calcifications only.
     benign_without_callback : {'benign', 'drop'}
@@ -65,7 +65,7 @@ def write_catalog(
     """
     root = Path(root)
     options = {"patients": Path(patients)} if patients else {}
-    if patients and dataset != "folder":
+    if patients and dataset not in WITH_PATIENTS_TABLE:
         raise UsageError(
             f"{patients}: a table of patients is read for a folder; {dataset} has patient ids of "
             "its own, so leave dataset.patients out."

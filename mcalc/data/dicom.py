@@ -16,7 +16,7 @@ from mcalc.data.dicom_writing import uid_from, write_dicom
 from mcalc.data.image_size import MAX_PIXELS
 from mcalc.errors import DataError
 
-__all__ = ["holds_mask", "is_mask", "read_dicom", "read_window"]
+__all__ = ["holds_mask", "is_mask", "read_dicom", "read_window", "to_levels"]
 __all__ += ["uid_from", "write_dicom"]
 
 _TOP = np.iinfo(np.uint16).max
@@ -104,27 +104,52 @@ def holds_mask(pixels: np.ndarray) -> bool:
     return True
 
 
+def to_levels(
+    stored: np.ndarray, dataset: pydicom.Dataset, frame: Frame, path: str | os.PathLike
+) -> tuple[np.ndarray, float | None, float]:
+    """Turn stored values into grey levels, as `read_dicom` returns them.
+
+    Parameters
+    ----------
+    stored : ndarray, shape (rows, columns)
+        As `dicom_frame.decode` returns it.
+    dataset : Dataset
+        With the modality LUT or the rescaling, where there is one.
+    frame : Frame
+    path : path
+        What an error names.
+
+    Returns
+    -------
+    pixels : ndarray, shape (rows, columns), uint8 or uint16
+    turn : float or None
+        What the values were subtracted from, where black and white were swapped.
+    shift : float
+        What was added afterwards.
+    """
+    codes, values = _levels(stored, frame, path)
+    del stored
+    if _is_plain(dataset, frame):
+        return codes, None, 0.0
+    counts = cv2.calcHist([codes], [0], None, [len(values)], [0, len(values)])
+    present = counts.ravel() > 0  # OpenCV 4 gives a column
+    units = _modality(dataset, values, path)
+    turn = None
+    if frame.is_inverted:
+        turn = float(units.min() + units.max())
+        units = turn - units
+    table, shift = _whole(units, present, path)
+    is_wide = frame.allocated > 8 or table[present].max() > np.iinfo(np.uint8).max
+    return table.astype(np.uint16 if is_wide else np.uint8)[codes], turn, shift
+
+
 def _read(
     path: str | os.PathLike, dataset: pydicom.Dataset, is_certain: bool, max_pixels: int
 ) -> tuple[np.ndarray, float | None, float]:
     """Return the pixels, and what they were subtracted from (None) and shifted by."""
     with explained(path, "the pixels cannot be decoded"):
         frame = frame_of(dataset, path, is_certain, max_pixels)
-        stored = decode(dataset, frame, path)
-        codes, values = _levels(stored, frame, path)
-        del stored
-        if _is_plain(dataset, frame):
-            return codes, None, 0.0
-        counts = cv2.calcHist([codes], [0], None, [len(values)], [0, len(values)])
-        present = counts.ravel() > 0  # OpenCV 4 gives a column
-        units = _modality(dataset, values, path)
-        turn = None
-        if frame.is_inverted:
-            turn = float(units.min() + units.max())
-            units = turn - units
-        table, shift = _whole(units, present, path)
-        is_wide = frame.allocated > 8 or table[present].max() > np.iinfo(np.uint8).max
-        return table.astype(np.uint16 if is_wide else np.uint8)[codes], turn, shift
+        return to_levels(decode(dataset, frame, path), dataset, frame, path)
 
 
 def _is_plain(dataset: pydicom.Dataset, frame: Frame) -> bool:

@@ -66,8 +66,10 @@ _SYNTAX_TAG = b"\x02\0\x10\0"
 LONG_LENGTHS = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN"}
 
 
-def parse(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[pydicom.Dataset, bool]:
-    """Read the elements that describe and hold the pixels.
+def parse(
+    path: str | os.PathLike, max_pixels: int = MAX_PIXELS, *, more: tuple[int, ...] = ()
+) -> tuple[pydicom.Dataset, bool]:
+    """Read the elements that describe and hold the pixels, and those of the tags `more`.
 
     Returns
     -------
@@ -92,7 +94,10 @@ def parse(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[pydico
                 stream = BytesIO(_inflated(file.read(), limit, path))
                 syntax = ExplicitVRLittleEndian
             dataset = read_dataset(
-                stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=_TAGS
+                stream,
+                syntax.is_implicit_VR,
+                syntax.is_little_endian,
+                specific_tags=[*_TAGS, *more],
             )
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = syntax

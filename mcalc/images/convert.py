@@ -7,9 +7,11 @@ import numpy as np
 
 from mcalc import records
 from mcalc.data import dicom
+from mcalc.data.datasets.registry import STACKS
 from mcalc.data.image_size import MAX_PIXELS
 from mcalc.data.pixels import PICTURE_SUFFIXES
 from mcalc.data.rois import read_roi
+from mcalc.data.tomosynthesis import read_slices, sharpest
 from mcalc.errors import DataError
 from mcalc.files import whole_folder
 from mcalc.images.grey_levels import (
@@ -41,14 +43,15 @@ def convert_shard(
 ) -> str:
     """Convert the ROIs of one shard into the folder `images`, one PNG a ROI.
 
-    A ROI that cannot be converted is set aside in `rejected` with its reason; it never stops the
-    others.
+    Of a stack of slices (data set `tomosynthesis`) the sharpest slice is taken. A ROI that cannot
+    be converted is set aside in `rejected` with its reason; it never stops the others.
 
     Parameters
     ----------
     intensity : {'minmax', 'full_range', 'percentile', 'dicom_window', 'fixed'}
         'dicom_window' takes each file's own window (0028,1050-1051) by the function LINEAR; a file
-        without one is set aside (reason 'bad_field'), for any other choice would go unnoticed.
+        without one is set aside (reason 'bad_field'), for any other choice would go unnoticed. Of
+        stacks no window is read.
     size, bits, percentiles, window
         See `convert_image`.
     max_pixels : int
@@ -71,8 +74,8 @@ def convert_shard(
 
         def convert(row: dict) -> dict | None:
             try:
-                pixels = read_roi(row, max_pixels=max_pixels)
-                own = _own_window(row["source"], max_pixels) if intensity == "dicom_window" else {}
+                pixels = _read(row, max_pixels)
+                own = _own_window(row, max_pixels) if intensity == "dicom_window" else {}
                 image = convert_image(pixels, size=size, bits=bits, **scale | own)
             except DataError as error:
                 aside = {key: row[key] for key in ("roi_id", "source")}
@@ -83,7 +86,9 @@ def convert_shard(
         results = list(for_each(rows, convert, threads=threads, progress=progress))
         aside = [result for result in results if result is not None]
         records.write(aside, rejected, records.REJECTED)
-    return f"{Path(images)}: {len(rows) - len(aside)} ROIs converted, {len(aside)} set aside"
+    said = f"{Path(images)}: {len(rows) - len(aside)} ROIs converted, {len(aside)} set aside"
+    is_stacks = any(row["dataset"] in STACKS for row in rows)
+    return said + ("; of each stack of slices the sharpest one" if is_stacks else "")
 
 
 def convert_image(
@@ -130,8 +135,23 @@ def convert_image(
     return map_levels(resize_to_square(pixels, size), low, high, bits=bits)
 
 
-def _own_window(source: str, max_pixels: int) -> dict:
+def _read(row: dict, max_pixels: int) -> np.ndarray:
+    """Read the pixels of a row of the catalog, (rows, columns) uint8 or uint16."""
+    if row["dataset"] not in STACKS:
+        return read_roi(row, max_pixels=max_pixels)
+    slices = read_slices(row["source"], max_pixels=max_pixels)
+    return slices[sharpest(slices)]
+
+
+def _own_window(row: dict, max_pixels: int) -> dict:
     """Return the DICOM file's window as arguments of `convert_image`."""
+    source = row["source"]
+    if row["dataset"] in STACKS:
+        raise DataError(
+            f"{source}: the windows of stacks are not read; set convert.intensity to minmax or "
+            "percentile.",
+            "bad_field",
+        )
     is_picture = Path(source).suffix.lower() in PICTURE_SUFFIXES
     found = None if is_picture else dicom.read_window(source, max_pixels=max_pixels)
     if found is None:

@@ -9,17 +9,17 @@ import numpy as np
 
 from mcalc import records
 from mcalc.errors import DataError
-from mcalc.files import whole_file
+from mcalc.images.array_file import table_of, write_array
 from mcalc.images.shards import for_each, image_paths, read_enhanced
 from mcalc.progress import Progress, silent
 
 
 class Stack(Mapping[str, np.ndarray]):
-    """Images by ROI id: views, (size, size) uint8, of one array.
+    """Images by ROI id: views, (size, size) or (slices, size, size) uint8, of one array.
 
     Parameters
     ----------
-    pixels : ndarray, shape (images, size, size), uint8
+    pixels : ndarray, shape (images, size, size) or (images, slices, size, size), uint8
     roi_ids : sequence of str
         Whose image each row of `pixels` is.
 
@@ -94,16 +94,8 @@ def stack_images(
             )
         return image
 
-    # Written, not mapped: a mapped file that finds the disk full ends the process without a word.
-    with whole_file(stack) as temporary, open(temporary, "wb") as file:
-        layout = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), *shape)}
-        np.lib.format.write_array_header_1_0(file, layout)
-        for image in for_each(paths, read_alike, threads=threads, progress=progress):
-            file.write(image.tobytes())
-        file.flush()
-        Path(stack).unlink(missing_ok=True)  # an older one does not belong to the new table
-        rows = [{"roi_id": _roi_id(path)} for path in paths]
-        records.write(rows, _table(stack), records.STACKED)
+    images = for_each(paths, read_alike, threads=threads, progress=progress)
+    write_array(stack, images, shape=shape, roi_ids=[_roi_id(path) for path in paths])
     return f"{stack}: {len(paths)} images of {shape[0]} x {shape[1]}"
 
 
@@ -118,20 +110,31 @@ def read_stack(stack: str | os.PathLike, roi_ids: Sequence[str]) -> Stack:
     DataError
         If the file or its table is missing or not whole, or does not hold one of the ROIs.
     """
-    rows = records.read(_table(stack), records.STACKED)
+    return _read(stack, roi_ids, dimensions=3, stage="stack")
+
+
+def read_slices_stack(stack: str | os.PathLike, roi_ids: Sequence[str]) -> Stack:
+    """Map what the stage `stack_slices` wrote, as `read_stack` does: (slices, size, size) a ROI."""
+    return _read(stack, roi_ids, dimensions=4, stage="stack-slices")
+
+
+def _read(
+    stack: str | os.PathLike, roi_ids: Sequence[str], *, dimensions: int, stage: str
+) -> Stack:
+    rows = records.read(table_of(stack), records.STACKED)
     try:
         pixels = np.load(stack, mmap_mode="c", allow_pickle=False)
-        whole = (pixels.ndim, pixels.dtype, len(pixels)) == (3, np.uint8, len(rows))
+        whole = (pixels.ndim, pixels.dtype, len(pixels)) == (dimensions, np.uint8, len(rows))
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{stack}: not a stack of images; run stack again.") from error
+        raise DataError(f"{stack}: not a stack of images; run {stage} again.") from error
     if not whole:
-        raise DataError(f"{stack}: not the images that {_table(stack)} names; run stack again.")
+        raise DataError(f"{stack}: not the images that {table_of(stack)} names; run {stage} again.")
     found = Stack(pixels, list(rows["roi_id"]))
     wanted = sorted(set(roi_ids))
     if missing := [roi_id for roi_id in wanted if roi_id not in found.places]:
         raise DataError(
             f"{stack}: {len(missing)} images of the split are missing, such as {missing[0]}; run "
-            "stack again."
+            f"{stage} again."
         )
     found.places = {roi_id: found.places[roi_id] for roi_id in wanted}
     return found
@@ -139,7 +142,3 @@ def read_stack(stack: str | os.PathLike, roi_ids: Sequence[str]) -> Stack:
 
 def _roi_id(path: Path) -> str:
     return path.stem
-
-
-def _table(stack: str | os.PathLike) -> Path:
-    return Path(stack).with_suffix(".csv")

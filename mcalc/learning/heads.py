@@ -107,7 +107,7 @@ def fit_head(
     folds = _inner_folds(labels, groups, seed)
     with warnings.catch_warnings():
         # A column that is constant in a fold has no F and is not selected.
-        warnings.filterwarnings("ignore", "Features .* are constant", UserWarning)
+        warnings.filterwarnings("ignore", r"Features \[", UserWarning)
         warnings.filterwarnings("ignore", "invalid value encountered in divide", RuntimeWarning)
         return _fit(HEADS[head], features, labels, folds, seed)
 

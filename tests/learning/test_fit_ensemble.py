@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mcalc import records
+from mcalc.images.array_file import write_array
 from mcalc.learning.model_runs import answered
 
 MODEL = "xiao2021_ensemble"
@@ -40,10 +41,10 @@ def study(tmp_path):
     return tmp_path
 
 
-def call(mcalc, study, *, model=MODEL, protocol="patient"):
+def call(mcalc, study, *, model=MODEL, protocol="patient", more=()):
     base = study / "tsochatzidis2019_resnet34_imagenet/fold0"
     places = ("--split", study / "split.csv", "--run", study / "run", "--base", base)
-    return mcalc("fit-ensemble", model, *places, "--protocol", protocol)
+    return mcalc("fit-ensemble", model, *places, "--protocol", protocol, *more)
 
 
 def test_the_answers_are_those_of_the_2d_half_and_the_card_says_so(study, mcalc):
@@ -83,3 +84,16 @@ def test_a_half_that_answered_for_other_images_is_told(study, mcalc):
     code, _, told = call(mcalc, study)
     assert code == 3
     assert "train the 2-D half on this fold" in told
+
+
+def test_stacks_that_lack_an_image_of_the_split_are_told(study, mcalc):
+    write_array(
+        study / "slices.npy",
+        iter([np.zeros((4, 8, 8), np.uint8)]),
+        shape=(4, 8, 8),
+        roi_ids=["roi0"],
+    )
+    code, _, told = call(mcalc, study, more=("--slices", study / "slices.npy"))
+    assert code == 3
+    assert "9 images of the split are missing, such as roi1; run stack-slices again" in told
+    assert not (study / "run").exists()

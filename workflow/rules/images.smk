@@ -265,3 +265,39 @@ rule stack:
             --threads {threads} \
             >{log:q} 2>&1
         """
+
+
+rule stack_slices:
+    input:
+        catalog="results/{run}/catalog.csv",
+        rejected=["results/{run}/rejected.csv"]
+        + expand("results/{{run}}/images/converted/{shard}.rejected.csv", shard=SHARDS),
+    output:
+        pixels="results/{run}/images/slices.npy",
+        table="results/{run}/images/slices.csv",
+    log:
+        "logs/{run}/stack_slices.log",
+    benchmark:
+        "logs/{run}/stack_slices.benchmark.tsv"
+    conda:
+        "../../envs/mcalc.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code_hash("images.stack_slices"),
+        rejected=get_rejected_options,
+        intensity=get_intensity_options(),
+        max_pixels=config["dataset"]["max_pixels"],
+    shell:
+        """
+        mcalc stack-slices \
+            --catalog {input.catalog:q} \
+            {params.rejected} \
+            --stack {output.pixels:q} \
+            {params.intensity} \
+            --max-pixels {params.max_pixels} \
+            --threads {threads} \
+            >{log:q} 2>&1
+        """

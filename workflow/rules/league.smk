@@ -8,6 +8,9 @@ from snakemake.exceptions import WorkflowError
 
 # What a method that learns from features leaves; a network leaves RUN_FILES.
 MODEL_FILES = ("run.json", "predictions.csv")
+# An ensemble's 3-D half sees stacks of slices, where the data set has them.
+HAS_SLICES = config["dataset"]["kind"] == "tomosynthesis"
+ENSEMBLE_FILES = MODEL_FILES + (("volumes.safetensors",) if HAS_SLICES else ())
 
 
 def read_league():
@@ -60,7 +63,10 @@ def get_model_folder(protocol, model, fold):
 
 
 def get_model_files(protocol, model, fold):
-    names = RUN_FILES if model in LEAGUE_NETWORKS else MODEL_FILES
+    if model in LEAGUE_NETWORKS:
+        names = RUN_FILES
+    else:
+        names = ENSEMBLE_FILES if model in LEAGUE_ENSEMBLES else MODEL_FILES
     return [f"{get_model_folder(protocol, model, fold)}/{name}" for name in names]
 
 
@@ -157,6 +163,24 @@ def get_model_stack(wildcards):
     folder = f"results/{wildcards.run}/images"
     is_based = "base" in LEAGUE[wildcards.model]
     return [f"{folder}/stacked.npy", f"{folder}/stacked.csv"] if is_based else []
+
+
+def get_slices(wildcards):
+    """The stacks of slices and their table, where the data set has them."""
+    slices = f"results/{wildcards.run}/images/slices"
+    return [f"{slices}.npy", f"{slices}.csv"] if HAS_SLICES else []
+
+
+def get_slices_options(wildcards):
+    """How the network of stacks is trained: as the league's other networks are."""
+    if not HAS_SLICES:
+        return ""
+    setting = config["league"]["setting"]
+    given = {"slices": get_slices(wildcards)[0], "device": config["train"]["device"]}
+    given |= {key: setting[key] for key in ("epochs", "batch_size", "lr_max")}
+    return [
+        get_option(f"--{key.replace('_', '-')}", value) for key, value in given.items()
+    ]
 
 
 def get_base_folder(wildcards, input):

@@ -285,8 +285,9 @@ rule fit_ensemble:
     input:
         split="results/{run}/splits/{protocol}.csv",
         base=get_model_base,
+        slices=get_slices,
     output:
-        multiext("results/{run}/league/{protocol}/{model}/fold{fold}/", *MODEL_FILES),
+        multiext("results/{run}/league/{protocol}/{model}/fold{fold}/", *ENSEMBLE_FILES),
     log:
         "logs/{run}/fit_ensemble/{protocol}/{model}/fold{fold}.log",
     benchmark:
@@ -295,14 +296,16 @@ rule fit_ensemble:
         model="|".join(LEAGUE_ENSEMBLES),
     conda:
         "../../envs/mcalc.yaml"
-    threads: 1
+    threads: config["train"]["threads"] if HAS_SLICES else 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=8000 if HAS_SLICES else 2000,
+        runtime=480 if HAS_SLICES else 10,
+        gpu=1 if HAS_SLICES and config["train"]["device"] != "cpu" else 0,
     params:
         code=code_hash("learning.fit_ensemble"),
         run=get_output_folder,
         base=get_base_folder,
+        slices=get_slices_options,
         seed=config["train"]["seed"],
     shell:
         """
@@ -311,7 +314,9 @@ rule fit_ensemble:
             --run {params.run:q} \
             --protocol {wildcards.protocol} \
             --base {params.base:q} \
+            {params.slices} \
             --fold {wildcards.fold} \
             --seed {params.seed} \
+            --threads {threads} \
             >{log:q} 2>&1
         """

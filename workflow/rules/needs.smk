@@ -107,7 +107,7 @@ def count_rois():
     if kind == "phantom":
         # Two views of a lesion or two.
         return 3 * config["phantom"]["patients"], "by the number of patients"
-    if kind == "folder" and root.is_dir():
+    if kind in ("folder", "tomosynthesis") and root.is_dir():
         return sum(1 for _ in root.glob("*/*")), "by the number of files"
     return None, "how many ROIs is unknown until the catalog is written"
 
@@ -176,10 +176,14 @@ def _get_bytes_per_job(rois):
         "clean": before,
         "enhance": shard * image[8],
         "stack": rois * pixels,
+        # Sixteen slices of 112 x 112 pixels.
+        "stack_slices": rois * 16 * 112**2,
         "split": rows * config["split"]["folds"],
         "train": share * rows,
         "train_model": share * rows,
         "fit_model": share * rows,
+        # A network of stacks has 0.2 million weights.
+        "fit_ensemble": share * rows + 1e6,
         # The larger ones have two thousand columns of eight bytes.
         "extract_features": 4 * shard * 16e3,
         "predict": share * rows,

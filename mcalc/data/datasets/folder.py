@@ -1,4 +1,7 @@
-"""A data set of one's own: `root/benign/*` and `root/malignant/*`, any readable image."""
+"""A data set of one's own: `root/benign/*` and `root/malignant/*`, any readable image.
+
+The kind `tomosynthesis` is the same with one multi-frame DICOM file, a stack of slices, a ROI.
+"""
 
 from pathlib import Path
 
@@ -9,9 +12,15 @@ from mcalc.errors import DataError
 from mcalc.progress import Progress, silent
 from mcalc.records import LABELS
 
+SUFFIXES = PICTURE_SUFFIXES + DICOM_SUFFIXES
+
 
 def list_rois(
-    root: Path, *, patients: Path | None = None, progress: Progress = silent
+    root: Path,
+    *,
+    patients: Path | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
+    progress: Progress = silent,
 ) -> tuple[list[dict], list[dict]]:
     """List the images of a folder data set.
 
@@ -22,6 +31,8 @@ def list_rois(
     patients : Path, optional
         A CSV file with the columns `file` (path below `root`) and `patient_id`. Without it no
         patient is known, and the patient protocol cannot be used.
+    suffixes : tuple of str
+        Those of the files that can be read, in lower case; others are rejected.
     progress : callable, optional
         As `cbis_ddsm.list_rois` takes it; files are only listed here, which takes no time.
 
@@ -45,7 +56,7 @@ def list_rois(
                 continue
             name = path.relative_to(root).as_posix()
             row = {"roi_id": _roi_id(name), "source": path.as_posix()}
-            problem = _problem(path, name, patient_of)
+            problem = _problem(path, name, patient_of, suffixes)
             if problem:
                 rejected.append(row | {"reason": problem[0], "detail": problem[1]})
             else:
@@ -68,10 +79,14 @@ def _read_patients(path: Path) -> dict[str, str]:
     return dict(zip(table["file"], table["patient_id"].str.strip(), strict=True))
 
 
-def _problem(path: Path, name: str, patient_of: dict[str, str] | None) -> tuple[str, str] | None:
-    if path.suffix.lower() not in PICTURE_SUFFIXES + DICOM_SUFFIXES:
-        read = ", ".join(PICTURE_SUFFIXES + DICOM_SUFFIXES)
-        return "unreadable", f"{path.suffix or 'no suffix'} is not read; use one of {read}"
+def _problem(
+    path: Path, name: str, patient_of: dict[str, str] | None, suffixes: tuple[str, ...]
+) -> tuple[str, str] | None:
+    if path.suffix.lower() not in suffixes:
+        return (
+            "unreadable",
+            f"{path.suffix or 'no suffix'} is not read; use one of {', '.join(suffixes)}",
+        )
     if patient_of is not None and not patient_of.get(name):
         return "bad_field", f"the table of patients has no patient_id for {name}"
     return None

@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 
 from mcalc.data.datasets import cbis_ddsm, cmmd, folder, inbreast, mini_mias, vindr_mammo
+from mcalc.data.pixels import DICOM_SUFFIXES
 from mcalc.progress import Progress, silent
 
 # How a data set's folder is read: a module of mcalc.data.datasets with a function `list_rois`.
@@ -15,7 +16,12 @@ DATASETS = {
     "inbreast": inbreast,
     "cmmd": cmmd,
     "vindr_mammo": vindr_mammo,
+    "tomosynthesis": folder,
 }
+
+# Those whose files are stacks of slices, and those whose patients a table of the user's names.
+STACKS = ("tomosynthesis",)
+WITH_PATIENTS_TABLE = ("folder", "tomosynthesis")
 
 # What stands in a column that a data set does not know; numbers that are not known are empty.
 UNKNOWN = {
@@ -34,8 +40,12 @@ UNKNOWN = {
     "mass_margins": "",
 }
 
-# What a reader is told of a data set besides its folder: a phantom has no tables of masses.
-TOLD = {"phantom": {"collection": ("calcification",)}}
+# What a reader is told of a data set besides its folder: a phantom has no tables of masses, and a
+# picture is no stack.
+TOLD = {
+    "phantom": {"collection": ("calcification",)},
+    "tomosynthesis": {"suffixes": DICOM_SUFFIXES},
+}
 
 
 def list_rois(
