@@ -341,6 +341,9 @@ _COUNTS = {
 }
 _CALIBRATION = _text("none", "temperature", "platt", "isotonic")
 
+# What the configuration may name instead of methods of the league (`learning.league.Entry.group`).
+LEAGUE_GROUPS = ("classical", "scratch", "pretrained")
+
 # What is told of each method of the league, and how much a row of it stands on.
 LEAGUE_MEASURES = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity")
 
@@ -360,7 +363,7 @@ LEAGUE = _table(
     _LEAGUE
     | {
         "what": _name(),
-        "group": _text("classical", "scratch", "pretrained"),
+        "group": _text(*LEAGUE_GROUPS),
         "printed": _text(),
         "printed_accuracy": _maybe(0, 1),
         "source": _name(),

@@ -42,20 +42,32 @@ class LeagueRun(NamedTuple):
 
 
 def read_run(folder: str | os.PathLike, time: str | os.PathLike | None) -> LeagueRun:
-    """Read a run folder whose parent has the method's name; `DataError` where it is none."""
+    """Read a run folder whose parent has the method's name; `DataError` where it is none.
+
+    A card that names its method must name the same. That of a network names none: one network
+    serves several methods.
+    """
     folder = Path(folder).resolve()  # a relative one may not say its parent's name
+    path = folder / "run.json"
     try:
-        card = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        protocol, fold = card["settings"]["protocol"], int(card["settings"]["fold"])
+        card = json.loads(path.read_text(encoding="utf-8"))
+        settings = card["settings"]
+        protocol, fold = settings["protocol"], int(settings["fold"])
+        model = settings.get("model", folder.parent.name)
         learned = card.get("fitted", {}).get("parameters")
         learned = None if learned is None else int(learned)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise DataError(f"{folder / 'run.json'}: not the card of a run; run it again.") from error
+        raise DataError(f"{path}: not the card of a run; run it again.") from error
+    if model != folder.parent.name:
+        raise DataError(
+            f"{path}: the card of {model}, but its folder is called {folder.parent.name}; give "
+            "each run the folder of its method."
+        )
     rows = records.read(folder / "predictions.csv", records.PREDICTIONS)
     if rows.empty:
         raise DataError(f"{folder / 'predictions.csv'}: the table has no row; run it again.")
     parameters = _count(folder / "weights.safetensors") if learned is None else learned
-    return LeagueRun(folder, folder.parent.name, protocol, fold, rows, parameters, _seconds(time))
+    return LeagueRun(folder, model, protocol, fold, rows, parameters, _seconds(time))
 
 
 def _count(weights: Path) -> int:

@@ -31,7 +31,7 @@ def score_league(
     ----------
     runs : list of path
         The folders that `mcalc train`, `fit-model` or `fit-ensemble` wrote, of any methods and
-        folds; the folder that a fold lies in has the method's name.
+        folds; the folder that a fold lies in has the method's name, as has its card if it has one.
     protocol : str
         Whose runs they are.
     catalog : path
@@ -47,8 +47,8 @@ def score_league(
     UsageError
         If times are given for some runs only.
     DataError
-        If a run cannot be read, is of another protocol or there twice, or a method lacks a fold
-        that others have.
+        If a run cannot be read, is of another method or protocol or there twice, lacks test images
+        that other folds have, or a method lacks a fold that others have.
     """
     if times and len(times) != len(runs):
         raise UsageError(f"{len(runs)} runs and {len(times)} times; give one --time a --run.")
@@ -90,6 +90,15 @@ def _by_method(found: list[LeagueRun], protocol: str) -> dict[str, dict[int, Lea
                     f"{run.folder}: answers for other images, sides or labels than "
                     f"{first.folder}; run both on one split."
                 )
+    # Of a fold without test images nothing would be pooled with the others', but it would count.
+    tested, untested = [], []
+    for run in next(iter(methods.values())).values():
+        (tested if (run.rows["subset"] == "test").any() else untested).append(run)
+    if tested and untested:
+        raise DataError(
+            f"{untested[0].folder}: no answer for a test image, which {tested[0].folder} has; run "
+            "all folds of one split."
+        )
     return methods
 
 

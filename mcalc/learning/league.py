@@ -8,9 +8,6 @@ import yaml
 
 from mcalc.errors import UsageError
 
-# What the configuration may name instead of models.
-GROUPS = ("classical", "scratch", "pretrained")
-
 
 class Source(NamedTuple):
     """A publication.
@@ -41,9 +38,9 @@ class Entry(NamedTuple):
     line : str
         What it is, in one line.
     source : Source
-    group : {'classical', 'scratch', 'pretrained'}
-        Whether it learns from features that people designed, is a network from random weights, or
-        needs weights of ImageNet.
+    group : str
+        One of `records.LEAGUE_GROUPS`: whether it learns from features that people designed, is a
+        network from random weights, or needs weights of ImageNet.
     printed : str
         What the source prints for this arm, in its words and digits; empty where it is not known.
     printed_accuracy : float or None

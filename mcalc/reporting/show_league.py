@@ -14,6 +14,8 @@ from mcalc.reporting.canvas import save_figure, style, with_interval
 from mcalc.reporting.league_figure import draw_league
 from mcalc.reporting.results import HONEST_FIRST
 
+# What is told of a protocol by its first row: where others differ they cannot stand in one ranking.
+ALIKE = ("protocol", "n_folds", "n_rois", "n_patients", "n_malignant", "confidence")
 # What the table for reading shows of each method.
 SHOWN = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
 
@@ -43,35 +45,66 @@ def show_league(
     Raises
     ------
     DataError
-        If a table holds no row, or two are of one protocol.
+        If a table holds no row or rows that do not fit together, or two do not fit together.
     UsageError
         If a method is none of the league.
     """
-    tables = {}
-    for path in scores:
-        table = records.read(path, records.LEAGUE_SCORES)
-        if table.empty:
-            raise DataError(f"{path}: the table has no row; score the league again.")
-        protocol = table["protocol"].iloc[0]
-        if protocol in tables:
-            raise DataError(f"{path}: the protocol {protocol} is given twice; leave one out.")
-        tables[protocol] = table
-    rows = pd.concat([tables[name] for name in sorted(tables, key=HONEST_FIRST.index)])
-    rows = _with_sources(rows.reset_index(drop=True))
+    rows = _with_sources(_read_scores(scores))
     rois = records.read(catalog, records.CATALOG)
     origin = f"Run {run_name}, data {records.data_hash(rois)}."
     if (rois["dataset"] == "phantom").any():
         origin += " The run's data are a made-up phantom."
     records.write(rows, league, records.LEAGUE)
     write_text(Path(league).with_suffix(".md"), _as_markdown(rows, origin))
-    with style():
-        note = f"{100 * rows['confidence'].iloc[0]:g} % intervals over patients. {origin}"
-        save_figure(draw_league(rows), Path(figures), "league", note)
     best = rows.iloc[0]
+    with style():
+        note = f"{100 * best['confidence']:g} % intervals over patients. {origin}"
+        if rows["protocol"].nunique() > 1:
+            note = f"Seconds and numbers learned: under {best['protocol']}. {note}"
+        save_figure(draw_league(rows), Path(figures), "league", note)
     return (
         f"{league}: {rows['model'].nunique()} methods; the highest AUC under {best['protocol']} "
         f"has {best['model']}, {with_interval(_interval(best, 'auc'))}"
     )
+
+
+def _read_scores(paths: list[str | os.PathLike]) -> pd.DataFrame:
+    """Return the rows of all tables, honest protocols first."""
+    tables = {}
+    for path in paths:
+        table = _read_protocol(path)
+        protocol, confidence = table.loc[0, ["protocol", "confidence"]]
+        if protocol in tables:
+            raise DataError(f"{path}: the protocol {protocol} is given twice; leave one out.")
+        tables[protocol] = table
+        # One level is written below all of them.
+        first = next(iter(tables.values()))["confidence"].iloc[0]
+        if confidence != first:
+            raise DataError(
+                f"{path}: intervals of {100 * confidence:g} %, those of {paths[0]} are of "
+                f"{100 * first:g} %; score all with one --confidence."
+            )
+    rows = [tables[name] for name in sorted(tables, key=HONEST_FIRST.index)]
+    return pd.concat(rows, ignore_index=True)
+
+
+def _read_protocol(path: str | os.PathLike) -> pd.DataFrame:
+    """Read the scores of one protocol, whose rows can stand in one ranking."""
+    table = records.read(path, records.LEAGUE_SCORES)
+    if table.empty:
+        raise DataError(f"{path}: the table has no row; score the league again.")
+    for column in ALIKE:
+        first, *others = table[column].unique()
+        if others:
+            raise DataError(
+                f"{path}: {column} is {first} in one row and {others[0]} in another; score the "
+                "methods of one protocol together."
+            )
+    protocol = table["protocol"].iloc[0]
+    if protocol not in HONEST_FIRST:
+        known = ", ".join(HONEST_FIRST)
+        raise DataError(f"{path}: the protocol {protocol!r} is unknown; use one of {known}.")
+    return table
 
 
 def _with_sources(rows: pd.DataFrame) -> pd.DataFrame:

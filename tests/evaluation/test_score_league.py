@@ -48,7 +48,9 @@ def league(tmp_path):
             rows = answers(fold, quality=quality)
             records.write(rows, run / "predictions.csv", records.PREDICTIONS)
             card = {"settings": {"protocol": "patient", "fold": fold}}
-            card |= {"fitted": {"parameters": 7 + 2 * fold}} if model == MODELS[0] else {}
+            if model == MODELS[0]:
+                card["settings"]["model"] = model
+                card["fitted"] = {"parameters": 7 + 2 * fold}
             (run / "run.json").write_text(json.dumps(card))
             weights = {"0.weight": np.zeros((3, 4), np.float32), "0.bias": np.zeros(3, np.float32)}
             weights |= {"1.running_mean": np.zeros(3, np.float32)}
@@ -127,6 +129,17 @@ def test_test_images_measure_where_there_are_some(league, score):
     assert list(table["n_images"]) == [48, 48]
 
 
+def test_a_fold_without_test_images_is_told_where_others_have_some(league, score):
+    """It would count as a fold, of which nothing is measured."""
+    for run in league[1::2]:
+        rows = records.read(run / "predictions.csv", records.PREDICTIONS)
+        records.write(rows.assign(subset="test"), run / "predictions.csv", records.PREDICTIONS)
+    (code, _, told), table = score(league)
+    assert (code, table) == (3, None)
+    assert f"{league[0]}: no answer for a test image, which {league[1]} has; run all" in told
+    assert "Traceback" not in told
+
+
 def test_a_missing_time_is_an_empty_cell(league, score, tmp_path):
     for path in tmp_path.glob("wang*.tsv"):
         path.unlink()
@@ -139,6 +152,11 @@ def test_a_missing_time_is_an_empty_cell(league, score, tmp_path):
 
 def _spoil_card(runs):
     (runs[1] / "run.json").write_text("{}")
+
+
+def _rename_card(runs):
+    path = runs[1] / "run.json"
+    path.write_text(path.read_text().replace("wang2016_svm", "wang2016_autoencoder"))
 
 
 def _spoil_weights(runs):
@@ -158,6 +176,11 @@ def _spoil_time(runs):
     ("harm", "said"),
     [
         (_spoil_card, "run.json: not the card of a run; run it again."),
+        (
+            _rename_card,
+            "wang2016_svm/fold1/run.json: the card of wang2016_autoencoder, but its folder is "
+            "called wang2016_svm; give each run the folder of its method.",
+        ),
         (_spoil_weights, "weights.safetensors: not the weights of a run; train it again."),
         (_empty, "predictions.csv: the table has no row; run it again."),
         (_spoil_time, "not a benchmark file of Snakemake's; leave it out."),
