@@ -4,11 +4,16 @@ import os
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
-import pytest
+# A test process each core: two threads of one would wait for the core of the other. Libraries read
+# it when they are imported, and processes that tests start inherit it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from mcalc import cli
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from mcalc import cli  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
