@@ -23,7 +23,7 @@ from mcalc.learning.model_runs import Settings as FitSettings
 
 pytestmark = pytest.mark.slow
 
-PATIENTS, SIZE, FOLDS = 60, 128, 5
+PATIENTS, SIZE, FOLDS = 60, 128, 3
 CLASSICAL = [name for name, entry in read_league().items() if entry.group == "classical"]
 OF_SPECKS = [name for name in CLASSICAL if "speck" in " ".join(read_league()[name].features)]
 
