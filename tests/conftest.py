@@ -9,11 +9,11 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import cv2
+import numpy as np
+import pytest
 
-from mcalc import cli  # noqa: E402
+from mcalc import cli
 
 REPOSITORY = Path(__file__).parents[1]
 
