@@ -9,6 +9,7 @@ from mcalc.cli.options import (
     Abnormalities,
     Catalog,
     Dataset,
+    Looks,
     MaxPixels,
     OnRejected,
     Quirk,
@@ -29,9 +30,13 @@ def phantom(
     quirks: Annotated[
         list[Quirk] | None, typer.Option("--quirk", help="What is odd or broken about it; repeat.")
     ] = None,
-    typical: Annotated[
-        bool, typer.Option(help="Lesions that look as their class alone does.")
-    ] = False,
+    looks: Annotated[
+        Looks,
+        typer.Option(
+            help="Whether lesions overlap as published, look as their class alone does, or say "
+            "nothing about it."
+        ),
+    ] = Looks.published,
 ):
     """Write a made-up data set of real DICOM files, laid out as CBIS-DDSM is."""
     from mcalc.data.datasets.phantom import write_phantom
@@ -41,7 +46,7 @@ def phantom(
         patients=patients,
         seed=seed,
         quirks=[str(quirk) for quirk in quirks or []],
-        typical=typical,
+        looks=looks,
         progress=bar("drawing patients"),
     )
     typer.echo(f"{root}: {patients} phantom patients")
@@ -56,9 +61,13 @@ def phantom_stacks(
     slices: Annotated[
         tuple[int, int], typer.Option(help="How many slices a stack has at least and at most.")
     ] = (12, 24),
-    typical: Annotated[
-        bool, typer.Option(help="Lesions that look as their class alone does.")
-    ] = False,
+    looks: Annotated[
+        Looks,
+        typer.Option(
+            help="Whether lesions overlap as published, look as their class alone does, or say "
+            "nothing about it."
+        ),
+    ] = Looks.published,
 ):
     """Write a made-up data set of tomosynthesis: a stack of slices a lesion."""
     from mcalc.data.datasets.phantom.stacks import write_stacks
@@ -68,7 +77,7 @@ def phantom_stacks(
         patients=patients,
         seed=seed,
         slices=slices,
-        typical=typical,
+        looks=looks,
         progress=bar("drawing patients"),
     )
     typer.echo(f"{root}: {count} stacks of {patients} phantom patients")

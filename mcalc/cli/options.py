@@ -25,6 +25,7 @@ Quirk = StrEnum(
         *("classic_tree", "flat_tree", "windows_tables"),
     ],
 )
+Looks = StrEnum("Looks", ["published", "typical", "random"])
 OnRejected = StrEnum("OnRejected", ["continue", "stop"])
 Bits = StrEnum("Bits", ["8", "16"])
 Intensity = StrEnum("Intensity", ["minmax", "full_range", "percentile", "dicom_window", "fixed"])

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2_contingency
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -135,7 +136,7 @@ def test_typical_lesions_of_the_two_classes_have_no_appearance_in_common():
     looks = {"BENIGN": set(), "MALIGNANT": set()}
     for number in range(120):
         rng = np.random.default_rng([5, number])
-        for finding in draw_patient(rng, number, typical=True).findings:
+        for finding in draw_patient(rng, number, looks="typical").findings:
             label = "MALIGNANT" if finding.pathology == "MALIGNANT" else "BENIGN"
             looks[label].add((finding.lesion.morphology, finding.lesion.distribution))
     assert not looks["BENIGN"] & looks["MALIGNANT"]
@@ -143,6 +144,21 @@ def test_typical_lesions_of_the_two_classes_have_no_appearance_in_common():
         *("PLEOMORPHIC", "FINE_LINEAR_BRANCHING"),
     }
     assert len(looks["BENIGN"]) == 6
+
+
+@pytest.mark.parametrize(("looks", "told"), [("published", True), ("random", False)])
+def test_random_lesions_say_nothing_about_their_class_and_others_do(looks, told):
+    seen = {"BENIGN": Counter(), "BENIGN_WITHOUT_CALLBACK": Counter(), "MALIGNANT": Counter()}
+    for number in range(1500):
+        for finding in draw_patient(
+            np.random.default_rng([5, number]), number, looks=looks
+        ).findings:
+            lesion = finding.lesion
+            seen[finding.pathology][lesion.morphology, lesion.distribution] += 1
+    appearances = sorted(set().union(*seen.values()))
+    table = [[counts[look] for look in appearances] for counts in seen.values()]
+    chance = chi2_contingency(table).pvalue
+    assert chance < 1e-9 if told else chance > 0.01
 
 
 def test_who_knew_the_true_morphology_and_distribution_would_reach_what_the_readme_says():

@@ -41,7 +41,7 @@ def phantom(tmp_path_factory) -> tuple[Path, pd.DataFrame]:
     (folder / "images").mkdir()
     for number in range(PATIENTS):
         rng = np.random.default_rng([1, number])
-        patient = draw_patient(rng, number, typical=True)
+        patient = draw_patient(rng, number, looks="typical")
         for finding in patient.findings:
             for view in ("CC", "MLO"):
                 roi_id = f"{patient.patient_id}_{finding.abnormality_id}_{view}"

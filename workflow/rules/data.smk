@@ -21,14 +21,14 @@ rule phantom:
         patients=config["phantom"]["patients"],
         seed=config["phantom"]["seed"],
         quirks=[get_option("--quirk", name) for name in config["phantom"]["quirks"]],
-        typical="--typical" if config["phantom"]["typical"] else "",
+        looks=config["phantom"]["looks"],
     shell:
         """
         mcalc phantom {params.root:q} \
             --patients {params.patients} \
             --seed {params.seed} \
+            --looks {params.looks} \
             {params.quirks} \
-            {params.typical} \
             >{log:q} 2>&1
         """
 

@@ -48,10 +48,12 @@ class Patient:
         return "Test" if self.number % 5 == (self.number // 5) % 5 else "Training"
 
 
-def draw_patient(rng: np.random.Generator, number: int, *, typical: bool = False) -> Patient:
+def draw_patient(rng: np.random.Generator, number: int, *, looks: str = "published") -> Patient:
     """Draw the patient of that number: laterality, density, texture, and lesions.
 
-    `typical` lesions look as their class alone does, and no biopsy surprises.
+    `looks` is how lesions of the two classes look: as in the `published` tables, where they overlap
+    and biopsies surprise; `typical`, as their class alone does; or as a `random` one of the classes
+    does, so that no image says anything about its label.
     """
     pathologies = [PATHOLOGIES[number % len(PATHOLOGIES)]]
     if number % BOTH_LABELS_EVERY == 0:
@@ -59,7 +61,7 @@ def draw_patient(rng: np.random.Generator, number: int, *, typical: bool = False
     elif number % SECOND_FINDING_EVERY == 1:
         pathologies.append(pathologies[0])
     findings = [
-        _draw_finding(rng, pathology, abnormality_id, typical)
+        _draw_finding(rng, pathology, abnormality_id, looks)
         for abnormality_id, pathology in enumerate(pathologies, start=1)
     ]
     laterality = str(rng.choice(["LEFT", "RIGHT"]))
@@ -67,15 +69,17 @@ def draw_patient(rng: np.random.Generator, number: int, *, typical: bool = False
 
 
 def _draw_finding(
-    rng: np.random.Generator, pathology: str, abnormality_id: int, typical: bool
+    rng: np.random.Generator, pathology: str, abnormality_id: int, looks: str
 ) -> Finding:
-    looks_like = pathology
-    if rng.random() < LABEL_NOISE and not typical:
+    looks_like, surprise = pathology, rng.random()
+    if looks == "random":
+        looks_like = "BENIGN" if surprise < 0.5 else "MALIGNANT"
+    elif looks == "published" and surprise < LABEL_NOISE:
         looks_like = "BENIGN" if pathology == "MALIGNANT" else "MALIGNANT"
     return Finding(
         pathology,
         abnormality_id,
         int(rng.choice(ASSESSMENTS[pathology])),
         int(rng.integers(1, 6)),
-        draw_lesion(rng, looks_like, typical=typical),
+        draw_lesion(rng, looks_like, typical=looks == "typical"),
     )

@@ -39,7 +39,7 @@ def write_stacks(
     patients: int,
     seed: int,
     slices: tuple[int, int] = SLICES,
-    typical: bool = False,
+    looks: str = "published",
     progress: Progress = silent,
 ) -> int:
     """Write a made-up data set of stacks under `root`; the same arguments give the same bytes.
@@ -55,8 +55,8 @@ def write_stacks(
     seed : int
     slices : (low, high)
         How many slices a stack has at least and at most; 2 or more.
-    typical : bool
-        Whether lesions look as their class alone does.
+    looks : {'published', 'typical', 'random'}
+        How lesions of the two classes look, as in `write_phantom`.
     progress : callable, optional
         Wraps the patients, to show a progress bar.
 
@@ -80,7 +80,7 @@ def write_stacks(
     rows = []
     for number in progress(range(patients), patients):
         rng = np.random.default_rng([seed, number])
-        patient = draw_patient(rng, number, typical=typical)
+        patient = draw_patient(rng, number, looks=looks)
         for finding in patient.findings:
             stack, _ = draw_stack(rng, patient, finding, slices=slices)
             file = _write(root, patient, finding, stack)

@@ -33,7 +33,7 @@ def write_phantom(
     patients: int,
     seed: int,
     quirks: list[str] | None = None,
-    typical: bool = False,
+    looks: str = "published",
     progress: Progress = silent,
 ) -> None:
     """Write a made-up data set under `root`; the same arguments give the same bytes.
@@ -51,10 +51,11 @@ def write_phantom(
     seed : int
     quirks : list of str, optional
         What is odd or broken about it, names from `quirks.QUIRKS`.
-    typical : bool
-        Whether lesions look as their class alone does. Else the classes overlap as they do in the
-        published tables: who knew each lesion's true morphology and distribution, and nothing
-        else, would reach an AUC of 0.86.
+    looks : {'published', 'typical', 'random'}
+        How lesions of the two classes look. As in the published tables they overlap: who knew each
+        lesion's true morphology and distribution, and nothing else, would reach an AUC of 0.86.
+        Two controls are `typical` ones, which look as their class alone does, and `random` ones,
+        which say nothing about their class.
     progress : callable, optional
         Wraps the patients, to show a progress bar.
     """
@@ -64,7 +65,7 @@ def write_phantom(
     rows = {"Training": [], "Test": []}
     for number in progress(range(patients), patients):
         rng = np.random.default_rng([seed, number])
-        patient = draw_patient(rng, number, typical=typical)
+        patient = draw_patient(rng, number, looks=looks)
         rows[patient.part] += write_patient(rng, patient, root)
     for part, name in (("Training", "train"), ("Test", "test")):
         text = io.StringIO(newline="")
