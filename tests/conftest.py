@@ -18,6 +18,11 @@ from mcalc import cli
 REPOSITORY = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with whole workflows: at the end all other processes would wait for them."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real CBIS-DDSM tables and mammograms that lies beside a developer's clone."""
