@@ -61,7 +61,7 @@ class Results:
     @cached_property
     def rejected(self) -> pd.DataFrame:
         """All ROIs that were set aside, by any stage (REJECTED)."""
-        shards = self._paths("images/converted/*.rejected.csv")
+        shards = self._shard_paths("images/converted/{}.rejected.csv")
         return records.read_all([self.folder / "rejected.csv", *shards], records.REJECTED)
 
     @cached_property
@@ -72,7 +72,7 @@ class Results:
     @cached_property
     def cleaning(self) -> pd.DataFrame:
         """What artefact removal kept of each ROI (CLEANING, `patient_id`)."""
-        rows = records.read_all(self._paths("images/cleaned/*.csv"), records.CLEANING)
+        rows = records.read_all(self._shard_paths("images/cleaned/{}.csv"), records.CLEANING)
         return self._with_patients(rows)
 
     @cached_property
@@ -89,7 +89,7 @@ class Results:
     @cached_property
     def filter_scores(self) -> pd.DataFrame:
         """The filters' scores on each ROI (FILTERS, `patient_id`)."""
-        rows = records.read_all(self._paths("filters/[0-9]*.csv"), records.FILTERS)
+        rows = records.read_all(self._shard_paths("filters/{}.csv"), records.FILTERS)
         return self._with_patients(rows)
 
     @cached_property
@@ -117,8 +117,13 @@ class Results:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row a training run (RUNS), all protocols."""
-        return records.read_all(self._paths("evaluation/*.csv"), records.RUNS)
+        """One row a training run (RUNS), all protocols of `overlap`.
+
+        What lies there of others is of an earlier configuration.
+        """
+        protocols = sorted(self.overlap["protocol"].unique())
+        paths = [self.folder / f"evaluation/{protocol}.csv" for protocol in protocols]
+        return records.read_all(paths, records.RUNS)
 
     @cached_property
     def comparison(self) -> pd.DataFrame:
@@ -292,8 +297,11 @@ class Results:
         rows = rows[rows["subset"] == "valid"]
         return float((rows["label"] != rows["predicted"]).mean())
 
-    def _paths(self, pattern: str) -> list[Path]:
-        return sorted(self.folder.glob(pattern))
+    def _shard_paths(self, name: str) -> list[Path]:
+        """Return a file of each shard; those of an earlier number of shards may lie there, too."""
+        return [
+            self.folder / name.format(shard) for shard in sorted(self.catalog["shard"].unique())
+        ]
 
 
 def _in_order(runs: pd.DataFrame) -> pd.DataFrame:

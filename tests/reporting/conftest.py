@@ -148,7 +148,8 @@ def folded_run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("folded") / "results"
     catalog = [_catalog_row(number, "phantom") for number in range(ROIS)]
     records.write(catalog, folder / "catalog.csv", records.CATALOG)
-    records.write([], folder / "rejected.csv", records.REJECTED)
+    for name in ("rejected.csv", "images/converted/0.rejected.csv"):
+        records.write([], folder / name, records.REJECTED)
     write_protocols(folder, catalog, ["vgg16"] * 2, ("paper", "patient", "nested"), 2)
     return folder
 
