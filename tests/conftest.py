@@ -19,7 +19,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with whole workflows: at the end all other processes would wait for them."""
+    """Begin with whole workflows: at the end all other processes would wait for them.
+
+    With --no-loadscope-reorder, as CI runs slow tests; else files of many tests come first.
+    """
     items.sort(key=lambda item: "workflow" not in item.path.parts)
 
 
