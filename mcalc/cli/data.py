@@ -10,6 +10,7 @@ from mcalc.cli.options import (
     Catalog,
     Dataset,
     Looks,
+    LooksOption,
     MaxPixels,
     OnRejected,
     Quirk,
@@ -30,13 +31,7 @@ def phantom(
     quirks: Annotated[
         list[Quirk] | None, typer.Option("--quirk", help="What is odd or broken about it; repeat.")
     ] = None,
-    looks: Annotated[
-        Looks,
-        typer.Option(
-            help="Whether lesions overlap as published, look as their class alone does, or say "
-            "nothing about it."
-        ),
-    ] = Looks.published,
+    looks: LooksOption = Looks.published,
 ):
     """Write a made-up data set of real DICOM files, laid out as CBIS-DDSM is."""
     from mcalc.data.datasets.phantom import write_phantom
@@ -61,13 +56,7 @@ def phantom_stacks(
     slices: Annotated[
         tuple[int, int], typer.Option(help="How many slices a stack has at least and at most.")
     ] = (12, 24),
-    looks: Annotated[
-        Looks,
-        typer.Option(
-            help="Whether lesions overlap as published, look as their class alone does, or say "
-            "nothing about it."
-        ),
-    ] = Looks.published,
+    looks: LooksOption = Looks.published,
 ):
     """Write a made-up data set of tomosynthesis: a stack of slices a lesion."""
     from mcalc.data.datasets.phantom.stacks import write_stacks

@@ -57,6 +57,13 @@ Filters = Annotated[
     list[str],
     typer.Option("--filter", help="A filter as NAME:WINDOW, such as adaptive_median:7; repeat."),
 ]
+LooksOption = Annotated[
+    Looks,
+    typer.Option(
+        help="Whether lesions overlap as published, look as their class alone does, or say "
+        "nothing about it."
+    ),
+]
 Abnormalities = Annotated[
     list[Abnormality] | None,
     typer.Option("--abnormality", help="CBIS-DDSM's calcifications (the default), masses; repeat."),

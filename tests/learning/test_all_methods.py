@@ -3,8 +3,12 @@
 The league runs twice on the phantom of the embedded default, in one fold with validation and test
 patients: once as it is, and once with noise for the crops of the test patients and their labels the
 other way round. What is answered for validation images must be the same bit for bit.
+
+As a program, `python tests/learning/test_all_methods.py FOLDER`, it writes the weights alone, for a
+`league.weights: FOLDER` where nothing can be downloaded.
 """
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -30,6 +34,7 @@ from mcalc.learning.fit_model import fit_model
 from mcalc.learning.fitting import Settings
 from mcalc.learning.league import read_league
 from mcalc.learning.model_runs import Settings as ModelSettings
+from mcalc.learning.networks import load_weights
 from mcalc.learning.train import train_run
 
 pytestmark = pytest.mark.slow
@@ -39,13 +44,12 @@ LEAGUE = read_league()
 OTHER = {"malignant": "benign", "benign": "malignant"}
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> Path:
-    """State dicts of random weights for all networks that start from ImageNet's.
+def write_weights(folder: Path) -> None:
+    """Write state dicts of random weights for all networks that start from ImageNet's.
 
     EfficientNet-Lite0 starts from its real ones, which a package holds.
     """
-    folder = tmp_path_factory.mktemp("weights")
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(1)
     states = {
         name: settled(models.get_model(name, weights=None)).state_dict()
@@ -59,8 +63,17 @@ def weights(tmp_path_factory) -> Path:
         ("vit_small", "vit_small_patch16_224"),
     ):
         states[name] = timm.create_model(known).state_dict()
+    lite0 = load_weights("efficientnet_lite0", "imagenet")
+    states["efficientnet_lite0"] = {name: tensor.contiguous() for name, tensor in lite0.items()}
     for name, state in states.items():
         save_file(state, folder / f"{name}.safetensors")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """The folder of these weights."""
+    folder = tmp_path_factory.mktemp("weights")
+    write_weights(folder)
     return folder
 
 
@@ -210,3 +223,7 @@ def test_nothing_that_is_learned_or_chosen_follows_test_images_or_their_labels(l
         for rows in (plain, changed)
     ]
     assert not np.array_equal(*on_test)
+
+
+if __name__ == "__main__":
+    write_weights(Path(sys.argv[1]))

@@ -144,12 +144,9 @@ def test_snakemakes_own_report_is_made(finished):
 
 
 @pytest.fixture(scope="module")
-def resplit(make_project, finished):
-    """A run as the study's: unseeded, by fastai v1's recipe, and measured on a second split.
-
-    With the images that are prepared already.
-    """
-    project = make_project(finished.folder)
+def resplit(make_project, untouched):
+    """A run as the study's: unseeded, by fastai v1's recipe, and measured on a second split."""
+    project = make_project(untouched.folder)
     project.configure(
         split={"protocols": ["paper", "paper_resplit"], "seed": None},
         train__recipe="fastai1",
@@ -193,7 +190,7 @@ def test_the_second_splits_images_are_mostly_those_of_the_training(resplit):
     trained = first.loc[first["subset"] == "train", "roi_id"].nunique()
     assert f"from {trained} ROIs" in logged
     # Four fifths on average (tests/evaluation/test_split.py); these are few images without a seed.
-    assert seen / len(measured) > 0.2
+    assert seen / len(measured) > 0.3
     assert not (run / "weights.safetensors").exists()
     card = json.loads((run / "run.json").read_text())
     assert (card["trained_as"], card["settings"]["recipe"]) == ("paper", "fastai1")
